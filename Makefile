@@ -1,0 +1,40 @@
+# make study   the default study, from nothing to the report      make test   lint and tests
+# make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
+PYTHON ?= python3
+TORCH  := torch==2.13.0
+BIN    := .venv/bin
+
+.PHONY: setup study test test-all lint lock
+
+setup: .venv/.ready
+
+# The lock is complete but for torch (hence --no-deps): what torch shares with it is pinned by then, and pip takes the
+# build of torch that the machine's package index offers.
+.venv/.ready: requirements/lock.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "layergrad needs Python 3.11 or newer; choose one with: make $(MAKECMDGOALS) PYTHON=python3.12"; exit 2; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements/lock.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check $(TORCH)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+study: setup
+	@$(BIN)/layergrad estimate config/config.yaml
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
+	@echo "The report: results/default/report/index.html"
+
+lint: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check --quiet Snakefile rules
+	$(BIN)/lint-imports
+
+test: lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
+
+test-all: lint
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
+
+lock:
+	uv pip compile pyproject.toml requirements/torch.in --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --override requirements/torch.override --custom-compile-command "make lock" --quiet -o requirements/lock.txt

@@ -1,0 +1,1 @@
+"""What every floor agrees on: keys, tables, paths, the configuration, and how errors are told."""

