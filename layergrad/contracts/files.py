@@ -13,7 +13,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; rename to ``path`` when the block ends well, remove it when it does not."""
+    """Give a temporary name beside ``path``; renamed to ``path`` when the block ends well, removed when it does not."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
@@ -88,6 +88,7 @@ def write_manifest(folder: str | Path, expected: list[str]) -> None:
         elif not path.is_dir() and path not in keep and path.name != "MANIFEST.json":
             path.unlink()
     entries = {
-        name: {"sha256": file_sha256(folder / name), "bytes": (folder / name).stat().st_size} for name in sorted(expected)
+        name: {"sha256": file_sha256(folder / name), "bytes": (folder / name).stat().st_size}
+        for name in sorted(expected)
     }
     write_json(folder / "MANIFEST.json", entries)

@@ -1,7 +1,7 @@
 """The tables that pass between the floors: their columns, and the one way to write and read them.
 
-Every table is a Parquet file with string keys dictionary-encoded, rows sorted by key, and the deterministic facts it was
-made from (configuration, versions, checksums) as JSON in the file's metadata under ``layergrad``.
+Every table is a Parquet file with string keys dictionary-encoded, rows sorted by key, and the deterministic facts it
+was made from (configuration, versions, checksums) as JSON in the file's metadata under ``layergrad``.
 """
 
 import json
@@ -20,7 +20,11 @@ _TEXT = pa.dictionary(pa.int32(), pa.string())
 
 
 def _schema(**columns: pa.DataType) -> pa.Schema:
-    keys = [pa.field(name, pa.int32() if name == "replicate" else _TEXT, nullable=False) for name in KEYS if name != "variant"]
+    keys = [
+        pa.field(name, pa.int32() if name == "replicate" else _TEXT, nullable=False)
+        for name in KEYS
+        if name != "variant"
+    ]
     keys.insert(2, pa.field("variant", _TEXT))  # null for a user's own data
     return pa.schema(keys + [pa.field(name, kind) for name, kind in columns.items()])
 
@@ -59,7 +63,7 @@ MEASURED_SAMPLES = _schema(
     status=_TEXT,
     reason=pa.string(),
 )
-"""``gradients/<model>/<task>.samples.parquet``: one row a response, measured (``status`` ok) or failed, with the reason."""
+"""``gradients/<model>/<task>.samples.parquet``: one row a response, ``status`` ok or failed with the reason."""
 
 SAMPLE_INDEX = pa.field("sample_index", pa.int32())
 """In both gradient tables of a user's own data: the row's place in the input."""
@@ -77,7 +81,9 @@ def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema, facts:
     key = [name for name in (*KEYS, "layer", "projection") if name in schema.names]
     doubled = frame.duplicated(subset=key)
     if doubled.any():
-        raise ValueError(f"{path}: {int(doubled.sum())} rows repeat a key, the first {frame.loc[doubled, key].iloc[0].to_dict()}")
+        raise ValueError(
+            f"{path}: {int(doubled.sum())} rows repeat a key, the first {frame.loc[doubled, key].iloc[0].to_dict()}"
+        )
     frame = frame.sort_values(key, kind="stable")[schema.names]
     table = pa.Table.from_pandas(frame, schema=schema, preserve_index=False)
     write_arrow(table, path, facts)
@@ -103,7 +109,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
         frame = pq.read_table(path).to_pandas()
     except (pa.ArrowInvalid, OSError) as error:
         reason = str(error).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as Parquet ({reason}); remove it and run again to make it anew") from error
+        raise UserError(
+            f"{path}: cannot be read as Parquet ({reason}); remove it and run again to make it anew"
+        ) from error
     texts = frame.select_dtypes("category").columns
     return frame.astype(dict.fromkeys(texts, "str")) if len(texts) else frame
 
