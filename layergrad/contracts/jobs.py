@@ -1,0 +1,56 @@
+"""What every rule's script does around its one call: log to the rule's file, and tell a user's error in one line."""
+
+import contextlib
+import logging
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from layergrad.contracts.errors import UserError
+
+logger = logging.getLogger("layergrad")
+
+
+@contextlib.contextmanager
+def rule(snakemake: Any) -> Iterator[None]:
+    """Log to ``snakemake.log[0]``, if the rule has one, and to stderr.
+
+    A ``UserError`` ends the script with one line and exit code 2; any other error is logged with its traceback and
+    raised again.
+    """
+    with _logging_to([logging.StreamHandler(sys.stderr), *_file_handlers(snakemake)]):
+        try:
+            yield
+        except UserError as error:
+            logger.error("%s", error)
+            sys.exit(2)
+        except Exception:
+            logger.exception("rule %s failed", snakemake.rule)
+            raise
+
+
+def _file_handlers(snakemake: Any) -> list[logging.Handler]:
+    if not snakemake.log:
+        return []
+    path = Path(snakemake.log[0])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return [logging.FileHandler(path, mode="w", encoding="utf-8")]
+
+
+@contextlib.contextmanager
+def _logging_to(handlers: list[logging.Handler]) -> Iterator[None]:
+    """Records of this package, and warnings of every other, go to the handlers."""
+    root = logging.getLogger()
+    for handler in handlers:
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        root.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        for handler in handlers:
+            root.removeHandler(handler)
+            handler.close()
