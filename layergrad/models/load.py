@@ -1,0 +1,93 @@
+"""Load a causal language model and its tokenizer from the hub, a directory or a GGUF file, never from a pickle."""
+
+import contextlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import file_sha256
+
+GGUF_MAGIC = b"GGUF"
+
+
+@dataclass(frozen=True)
+class ModelOrigin:
+    """Where a model is: a hub id or a directory, with the file's name if it is a GGUF file in that directory."""
+
+    name_or_path: str
+    revision: str | None = None
+    gguf_file: str | None = None
+    trust_remote_code: bool = False
+
+    @classmethod
+    def of(cls, text: str, **options: Any) -> "ModelOrigin":
+        """Read a hub id, a directory or the path of a ``.gguf`` file, as a person gives it."""
+        path = Path(text)
+        if path.is_file():
+            with path.open("rb") as file:
+                if file.read(4) != GGUF_MAGIC:
+                    raise UserError(f"{text}: not a GGUF file; a model is a hub id, a directory or a .gguf file")
+            return cls(str(path.parent), gguf_file=path.name, **options)
+        if not path.is_dir() and (text.endswith(".gguf") or text.startswith((".", "/", "~")) or text.count("/") > 1):
+            raise UserError(f"{text}: no such model; a model is a hub id, a directory or a .gguf file")
+        return cls(text, **options)
+
+    def keywords(self) -> dict[str, Any]:
+        """Arguments for the ``from_pretrained`` methods of transformers."""
+        known = {"revision": self.revision, "gguf_file": self.gguf_file}
+        return {"trust_remote_code": self.trust_remote_code} | {k: v for k, v in known.items() if v is not None}
+
+    def checksums(self) -> dict[str, str]:
+        """sha256 of the weight files by name, for a local model; the revision says it for one on the hub."""
+        folder = Path(self.name_or_path)
+        names = [self.gguf_file] if self.gguf_file else sorted(p.name for p in folder.glob("*.safetensors"))
+        return {name: file_sha256(folder / name) for name in names}
+
+
+def load_tokenizer(origin: ModelOrigin) -> PreTrainedTokenizerBase:
+    """Load a fast tokenizer. Raises ``UserError`` where there is none: spans of tokens are needed."""
+    with _one_line(origin, "tokenizer"):
+        tokenizer = AutoTokenizer.from_pretrained(origin.name_or_path, **origin.keywords())
+    if not tokenizer.is_fast:
+        raise UserError(f"{origin.name_or_path}: its tokenizer gives no character spans; a fast tokenizer is needed")
+    return tokenizer
+
+
+def load_config(origin: ModelOrigin) -> transformers.PretrainedConfig:
+    """Load a model's configuration."""
+    with _one_line(origin, "model configuration"):
+        return AutoConfig.from_pretrained(origin.name_or_path, **origin.keywords())
+
+
+def load_model(origin: ModelOrigin, dtype: str = "float32", attention: str = "sdpa") -> PreTrainedModel:
+    """Load weights in ``dtype`` (a name of torch's), in evaluation mode and frozen. Pickled weights are refused.
+
+    ``dtype`` is always said, since transformers 5 takes the checkpoint's own one otherwise.
+    """
+    # A GGUF file is not safetensors, and asking for them there is an error.
+    safe = {} if origin.gguf_file else {"use_safetensors": True}
+    with _one_line(origin, "model"):
+        model = AutoModelForCausalLM.from_pretrained(
+            origin.name_or_path,
+            dtype=getattr(torch, dtype),
+            attn_implementation=attention,
+            **safe,
+            **origin.keywords(),
+        )
+    return model.eval().requires_grad_(False)
+
+
+@contextlib.contextmanager
+def _one_line(origin: ModelOrigin, what: str):
+    """Turn what transformers raises for a bad model into one line, and keep its progress bars out of the logs."""
+    transformers.utils.logging.disable_progress_bar()
+    try:
+        yield
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
+        raise UserError(f"{origin.name_or_path}: no {what} can be loaded from it: {reason}") from error

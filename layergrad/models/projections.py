@@ -1,0 +1,60 @@
+"""Where the attention projections of a model are."""
+
+import re
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+from transformers import PreTrainedModel
+
+from layergrad.contracts.errors import UserError
+
+_SEPARATE = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:\w+\.)*?([qkvo])_proj$")
+
+
+@dataclass(frozen=True)
+class Projection:
+    """One projection W (d_out x d_in) of one layer, and the module that computes it."""
+
+    layer: int
+    name: str
+    module_name: str
+    module: nn.Linear
+
+    @property
+    def d_out(self) -> int:
+        """Rows of W, the size of the projection's output."""
+        return self.module.out_features
+
+    @property
+    def d_in(self) -> int:
+        """Columns of W, the size of the projection's input."""
+        return self.module.in_features
+
+
+def attention_projections(model: PreTrainedModel) -> list[Projection]:
+    """q, k, v and o of every layer, in order. Raises ``UserError`` that lists what was found where one is missing."""
+    found = {}
+    for name, module in model.named_modules():
+        match = _SEPARATE.search(name)
+        if match and isinstance(module, nn.Linear):
+            found[int(match[1]), match[2]] = Projection(int(match[1]), match[2], name, module)
+    wanted = [(layer, name) for layer in range(model.config.get_text_config().num_hidden_layers) for name in "qkvo"]
+    if set(found) != set(wanted):
+        linear = sorted({re.sub(r"\d+", "*", n) for n, m in model.named_modules() if not list(m.children()) and n})
+        raise UserError(
+            f"{type(model).__name__}: expected the linear modules q_proj, k_proj, v_proj and o_proj in each of "
+            f"{len(wanted) // 4} layers, found {len(found)} of {len(wanted)}; modules there: {', '.join(linear)}"
+        )
+    return [found[key] for key in wanted]
+
+
+def has_learned_positions(model: PreTrainedModel) -> bool:
+    """Whether the first layer's input may depend on the position: there is an embedding besides the tokens' own."""
+    tokens = model.get_input_embeddings()
+    return any(isinstance(module, nn.Embedding) and module is not tokens for module in model.modules())
+
+
+def weight_dtype(model: PreTrainedModel) -> torch.dtype:
+    """The dtype that the model's forward pass runs in."""
+    return model.get_input_embeddings().weight.dtype
