@@ -4,6 +4,15 @@ from pathlib import Path
 
 RESULTS = Path("results")
 
+STATISTICS = ("cells", "curves", "mad", "layer_means", "relative_difference", "relative_difference_layers")
+"""Tables of ``statistics/<model>/<task>/`` and, for the whole study, of ``statistics/``; each .parquet and .csv."""
+
+FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
+"""Figures of ``figures/<model>/<task>/``; each .svg and .png."""
+
+TABLES = ("cells", "nuclear_norm", "mad", "relative_difference")
+"""Tables of ``tables/``; each .csv, .md and .tex."""
+
 
 class StudyPaths:
     """The folders of one study, all under ``results/<name>/``."""
