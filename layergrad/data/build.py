@@ -1,0 +1,125 @@
+"""From the fetched files of a task to its table of samples."""
+
+import importlib.metadata
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import datasets
+import pandas as pd
+from tokenizers import Tokenizer
+
+from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import file_sha256, read_json, text_sha256
+from layergrad.contracts.keys import sample_id
+from layergrad.contracts.tables import SAMPLES, write_table
+from layergrad.data.irrelevant import CountTokens, Response, irrelevant
+from layergrad.data.readers import read_rows
+from layergrad.data.select import select
+from layergrad.data.sources import fetched_files
+from layergrad.data.templates import Templates
+
+logger = logging.getLogger(__name__)
+
+Method = Literal["length_matched", "shuffled"]
+PACKAGES = ("datasets", "jinja2", "mwparserfromhell", "scipy", "sentencex", "tokenizers")
+
+
+def build_task(
+    task: TaskSpec, templates: Mapping[str, str], listing: str | Path, tokenizer: str | Path, seed: int, method: Method
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The samples of a task, with the columns of ``contracts.tables.SAMPLES``, and the facts they were made from.
+
+    ``listing`` is what ``fetch_sources`` wrote; ``templates`` are texts by file name; ``tokenizer`` is a
+    ``tokenizer.json``, whose tokens measure length. Raises ``UserError`` for rows, templates and counts that do not
+    fit.
+    """
+    count_tokens = token_counter(tokenizer)
+    rows = read_rows(task, fetched_files(listing), seed, count_tokens)
+    rendered = render(rows, task, Templates(task, templates))
+    for variant in task.variants:
+        rendered[f"{variant}.irrelevant"] = irrelevant(_responses(rendered, variant), method, seed, count_tokens)
+    facts = {
+        "task": task.model_dump(mode="json"),
+        "seed": seed,
+        "irrelevant": method,
+        "templates": {name: text_sha256(templates[name]) for name in task.templates()},
+        "sources": read_json(listing),
+        "length_tokenizer": file_sha256(tokenizer),
+        "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
+    }
+    return samples(rendered, task, seed), facts
+
+
+def write_task(path: str | Path, *arguments: Any) -> None:
+    """Build a task with the arguments of ``build_task`` and write its table."""
+    frame, facts = build_task(*arguments)
+    write_table(frame, path, SAMPLES, facts)
+    logger.info("%s: %d responses", path, len(frame))
+
+
+def token_counter(path: str | Path) -> CountTokens:
+    """A function that counts the tokens of a text, without special tokens. Raises ``UserError`` for a bad file."""
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing more specific
+        raise UserError(f"{path}: cannot be read as a tokenizer.json: {error}") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def render(rows: datasets.Dataset, task: TaskSpec, templates: Templates) -> pd.DataFrame:
+    """A row for every row of the task: ``sample_id``, ``group`` and all texts that ``Templates.render`` gives."""
+    if task.group is not None and task.group not in rows.column_names:
+        raise UserError(f"task {task.name}: group: {task.group!r} given; fields of a row are: {rows.column_names}")
+    # The fingerprint names a file of the library's cache, which rows in memory do not have.
+    texts = rows.map(templates.render, remove_columns=rows.column_names, new_fingerprint="rendered").to_pandas()
+    occurrences = texts.groupby("instruction").cumcount()
+    texts["sample_id"] = [
+        sample_id(task.name, instruction, occurrence)
+        for instruction, occurrence in zip(texts["instruction"], occurrences, strict=True)
+    ]
+    texts["group"] = [str(value) for value in rows[task.group]] if task.group else texts["sample_id"]
+    return texts
+
+
+def _responses(rendered: pd.DataFrame, variant: str) -> list[Response]:
+    """The correct responses of a variant; one that is nothing but the row's answer is a bare one."""
+    return [
+        Response(
+            row["sample_id"], row["group"], text, row[f"{variant}.pool"], variant == "none" or text == row["answer"]
+        )
+        for row in rendered.to_dict("records")
+        for text in [row[f"{variant}.correct"]]
+    ]
+
+
+def samples(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> pd.DataFrame:
+    """The selected responses as rows of the table."""
+    return pd.concat(
+        [_cell(rows, task, variant, response) for (variant, response), rows in select(rendered, task, seed).items()],
+        ignore_index=True,
+    )
+
+
+def _cell(rows: pd.DataFrame, task: TaskSpec, variant: str, response: str) -> pd.DataFrame:
+    """An irrelevant response was put together, so nobody wrote it."""
+    return pd.DataFrame(
+        {
+            "task": task.name,
+            "sample_id": rows["sample_id"],
+            "variant": variant,
+            "response": response,
+            "replicate": 0,
+            "control": "none",
+            "family": task.family,
+            "instruction": rows["instruction"],
+            "output": rows[f"{variant}.{response}"],
+            "answer": rows["answer"],
+            "provenance": "shuffle" if response == "irrelevant" else rows[f"{variant}.provenance"],
+            "licence": task.licence,
+        }
+    )

@@ -1,0 +1,176 @@
+"""Irrelevant responses: what other rows of the same task and variant say, in place of what the row says.
+
+Every choice is seeded by the row's own id, so that no text depends on how many samples a study takes.
+"""
+
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from layergrad.contracts.files import text_sha256
+from layergrad.data import sentences
+
+CountTokens = Callable[[str], int]
+
+# A sentence is taken that is this near in length and neither used before nor the row's own wording; failing that, the
+# nearest one is. So headings that every row has may recur, and no length is given up for variety.
+TOLERANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Response:
+    """A row's response, and ``pool``, the text it lends to others. Rows of one ``group`` lend each other nothing."""
+
+    sample_id: str
+    group: str
+    text: str
+    pool: str
+    bare: bool = False
+
+
+@dataclass(frozen=True)
+class _Sentence:
+    text: str
+    group: str
+    tokens: int
+
+
+def irrelevant(
+    responses: list[Response], method: Literal["length_matched", "shuffled"], seed: int, count_tokens: CountTokens
+) -> list[str]:
+    """One irrelevant response for each response of a variant, in order; empty where the row has no response.
+
+    A bare answer becomes another row's different answer of the same kind, nearest in tokens. For others,
+    ``length_matched`` replaces each sentence by one nearest in tokens and keeps what stands between them; ``shuffled``
+    deals the sentences of all rows out anew, joined by blanks. It is empty too where no other group has anything to
+    lend.
+    """
+    answers = _bare_answers(responses, seed, count_tokens)
+    pool = _pool(responses, count_tokens)
+    long = [response for response in responses if response.text and not response.bare]
+    if method == "shuffled":
+        made = _dealt(long, pool, seed)
+    else:
+        lengths = _ByLength(pool)
+        made = {r.sample_id: _length_matched(r, lengths, seed, count_tokens) for r in long}
+    return [(answers if r.bare else made).get(r.sample_id, "") for r in responses]
+
+
+def _pool(responses: list[Response], count_tokens: CountTokens) -> list[_Sentence]:
+    """The sentences of all rows, in an order that does not depend on the order of the rows."""
+    found = {(sentence, response.group) for response in responses for sentence in sentences.sentences(response.pool)}
+    return [_Sentence(text, group, count_tokens(text)) for text, group in sorted(found)]
+
+
+class _ByLength:
+    """Sentences by their number of tokens."""
+
+    def __init__(self, pool: list[_Sentence]) -> None:
+        self._at: dict[int, list[_Sentence]] = {}
+        for sentence in pool:
+            self._at.setdefault(sentence.tokens, []).append(sentence)
+        self._longest = max(self._at, default=0)
+
+    def near(self, tokens: int, rng: random.Random) -> Iterator[_Sentence]:
+        """All sentences, nearest in length first, equally near ones from a random place on."""
+        for distance in range(max(tokens, self._longest) + 1):
+            for length in {tokens - distance, tokens + distance}:
+                yield from _rotated(self._at.get(length, []), rng)
+
+
+def _rotated(items: list[_Sentence], rng: random.Random) -> Iterable[_Sentence]:
+    start = rng.randrange(len(items)) if items else 0
+    return (items[(start + step) % len(items)] for step in range(len(items)))
+
+
+def _length_matched(response: Response, lengths: _ByLength, seed: int, count_tokens: CountTokens) -> str:
+    rng = random.Random(f"{seed}:{response.sample_id}")
+    parts = sentences.split(response.text)
+    avoid = set(parts[1::2])
+    for place in range(1, len(parts), 2):
+        replacement = _replacement(count_tokens(parts[place]), response.group, avoid, lengths, rng)
+        if replacement is None:
+            return ""
+        parts[place] = replacement.text
+        avoid.add(replacement.text)
+    return "".join(parts)
+
+
+def _replacement(tokens: int, group: str, avoid: set[str], lengths: _ByLength, rng: random.Random) -> _Sentence | None:
+    """The nearest sentence of another group; within the tolerance, the nearest one that is not to be avoided."""
+    nearest = None
+    for sentence in lengths.near(tokens, rng):
+        if sentence.group == group:
+            continue
+        nearest = nearest or sentence
+        if sentence.text not in avoid:
+            within = abs(sentence.tokens - tokens) <= max(1, TOLERANCE * tokens)
+            return sentence if within else nearest
+    return nearest
+
+
+def _dealt(responses: list[Response], pool: list[_Sentence], seed: int) -> dict[str, str]:
+    """Shuffle all sentences into one deck and deal each row as many as it has, passing over those of its own group."""
+    made, deck = {}, []
+    for response in sorted(responses, key=lambda response: response.sample_id):
+        wanted = len(sentences.sentences(response.text))
+        hand = _take(deck, wanted, response.group)
+        if len(hand) < wanted:  # the deck is used up: the next one is shuffled
+            deck = sorted(pool, key=lambda s: text_sha256(str(seed), response.sample_id, s.group, s.text))
+            hand += _take(deck, wanted - len(hand), response.group)
+        made[response.sample_id] = " ".join(sentence.text for sentence in hand)
+    return made
+
+
+def _take(deck: list[_Sentence], wanted: int, group: str) -> list[_Sentence]:
+    """Take the first sentences that are not of the group out of the deck."""
+    places = [place for place, sentence in enumerate(deck) if sentence.group != group][:wanted]
+    hand = [deck[place] for place in places]
+    for place in reversed(places):
+        del deck[place]
+    return hand
+
+
+_CHOICE = re.compile(r"\(?[A-H]\)?\.?")
+_INTEGER = re.compile(r"[-\u2212+]?[$€£]?\d[\d,]*%?")
+_DECIMAL = re.compile(r"[-\u2212+]?[$€£]?[\d,]*\.\d+%?")
+_WORD = re.compile(r"[^\W\d_]{3,}")
+_FUNCTIONS = {"sqrt", "floor", "ceil", "log", "sin", "cos", "tan", "max", "min", "mod", "gcd", "lcm", "sum", "exp"}
+
+
+def kind(answer: str) -> str:
+    """What a bare answer is: ``yes_no``, ``choice``, ``integer``, ``decimal``, ``expression`` or ``text``."""
+    answer = answer.strip()
+    if answer.casefold().rstrip(".") in {"yes", "no", "true", "false"}:
+        return "yes_no"
+    for name, pattern in (("choice", _CHOICE), ("integer", _INTEGER), ("decimal", _DECIMAL)):
+        if pattern.fullmatch(answer):
+            return name
+    words = {word.casefold() for word in _WORD.findall(answer)}
+    return "text" if words - _FUNCTIONS or not re.search(r"[\w∞]", answer) else "expression"
+
+
+def _bare_answers(responses: list[Response], seed: int, count_tokens: CountTokens) -> dict[str, str]:
+    """For each bare response another group's different answer: of its kind, then nearest in tokens, then by lot."""
+    lent = sorted({(r.pool, r.group) for r in responses if r.pool and r.bare})
+    facts = {answer: (kind(answer), count_tokens(answer)) for answer, _ in lent}
+    made = {}
+    for response in (response for response in responses if response.bare and response.text):
+        own_kind, own_tokens = kind(response.text), count_tokens(response.text)
+        ranked = (
+            (facts[answer][0] != own_kind, abs(facts[answer][1] - own_tokens), _lot(seed, response, answer), answer)
+            for answer, group in lent
+            if group != response.group and _plain(answer) != _plain(response.text)
+        )
+        made[response.sample_id] = min(ranked, default=("",))[-1]
+    return made
+
+
+def _lot(seed: int, response: Response, answer: str) -> str:
+    return text_sha256(str(seed), response.sample_id, answer)
+
+
+def _plain(answer: str) -> str:
+    return "".join(answer.casefold().split()).rstrip(".")

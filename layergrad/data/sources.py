@@ -1,0 +1,80 @@
+"""Fetch the sources of a task into one folder, with a list of the files and their checksums."""
+
+import logging
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+from pydantic import TypeAdapter
+
+from layergrad.contracts.config import FileSource, HubSource, Source
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import file_sha256, read_json, whole_folder, write_json
+from layergrad.contracts.sources import fetch
+
+logger = logging.getLogger(__name__)
+
+
+def fetch_sources(sources: Mapping[str, Any], listing: str | Path) -> None:
+    """Fetch every source to ``<folder of listing>/<name of source>/`` and write the listing, a JSON file, last.
+
+    ``sources`` are ``Source`` models or what they dump to. The listing holds, by source, its files as ``path``
+    (relative to the listing's folder) and ``sha256``. Raises ``UserError`` as ``contracts.sources.fetch`` does.
+    """
+    folder = Path(listing).parent
+    entries = {}
+    for name, value in sources.items():
+        source = TypeAdapter(Source).validate_python(value)
+        files = _fetch_one(source, folder / name)
+        entries[name] = [{"path": str(file.relative_to(folder)), "sha256": file_sha256(file)} for file in files]
+        logger.info("fetched %s: %s", name, ", ".join(str(file) for file in files))
+    write_json(listing, entries)
+
+
+def fetched_files(listing: str | Path) -> dict[str, list[Path]]:
+    """By source, the files that a listing names. Raises ``UserError`` for a file that is gone or has changed."""
+    folder = Path(listing).parent
+    for entry in (entry for entries in read_json(listing).values() for entry in entries):
+        path = folder / entry["path"]
+        if not path.is_file() or file_sha256(path) != entry["sha256"]:
+            raise UserError(f"{path}: gone or changed since it was fetched; remove {listing} to fetch it again")
+    return {name: [folder / entry["path"] for entry in entries] for name, entries in read_json(listing).items()}
+
+
+def _fetch_one(source: Source, folder: Path) -> list[Path]:
+    if isinstance(source, HubSource):
+        return [_from_hub(source, folder)]
+    files = fetch(source, folder)
+    return [_copy(files[0], folder)] if isinstance(source, FileSource) else files
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    """A local file is copied, so that the samples can be made again after the user has changed it."""
+    if path.is_dir():
+        raise UserError(f"source file {path}: is a folder; a task's source is one file")
+    with whole_folder(folder) as temporary:
+        shutil.copyfile(path, temporary / path.name)
+    return folder / path.name
+
+
+def _from_hub(source: HubSource, folder: Path) -> Path:
+    """The rows of one split of a data set on the hub, as a Parquet file."""
+    with whole_folder(folder) as temporary:
+        try:
+            rows = datasets.load_dataset(
+                source.hub, name=source.subset, split=source.split, revision=source.revision, cache_dir=temporary
+            )
+        except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
+            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+            raise UserError(
+                f"source hub {source.hub}, subset {source.subset}, split {source.split}, revision {source.revision}: "
+                f"cannot be loaded from {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}: {reason}"
+            ) from error
+        rows.to_parquet(temporary / "rows.parquet")
+        for path in temporary.iterdir():  # the library's cache has done its work
+            if path.name != "rows.parquet":
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+    return folder / "rows.parquet"

@@ -1,0 +1,71 @@
+"""Render a row of a task into its prompt, its bare answer and the texts of every variant."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
+from jinja2.loaders import DictLoader
+from jinja2.sandbox import SandboxedEnvironment
+
+from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.errors import UserError
+
+ROLES = ("correct", "incorrect", "pool", "provenance")
+
+
+class Templates:
+    """The compiled templates of one task. Raises ``UserError`` naming a template that is not valid Jinja2."""
+
+    def __init__(self, task: TaskSpec, texts: Mapping[str, str]) -> None:
+        self._task = task
+        self._environment = SandboxedEnvironment(
+            loader=DictLoader(dict(texts)),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+            finalize=lambda value: "" if value is None else value,
+        )
+        self._templates = {name: self._compile(name) for name in task.templates()}
+        self._provenances = {
+            variant: self._compile(spec.provenance, inline=f"variants.{variant}.provenance")
+            for variant, spec in task.variants.items()
+        }
+
+    def render(self, row: Mapping[str, Any]) -> dict[str, str]:
+        """All texts of a row, by ``instruction``, ``answer`` and ``<variant>.<role>`` for the four ``ROLES``.
+
+        White space around a text is layout of the template and is cut. An empty text says that the row has no such
+        response; the pool is the correct response where the variant names no other. Raises ``UserError`` naming the
+        template and what it asked for.
+        """
+        texts = {"instruction": self._text(self._task.instruction, row), "answer": self._text(self._task.answer, row)}
+        if not texts["instruction"]:
+            raise UserError(f"task {self._task.name}: template {self._task.instruction} renders an empty prompt")
+        for variant, spec in self._task.variants.items():
+            texts[f"{variant}.correct"] = self._text(spec.correct, row)
+            texts[f"{variant}.incorrect"] = self._text(spec.incorrect, row)
+            texts[f"{variant}.pool"] = self._text(spec.pool or spec.correct, row)
+            texts[f"{variant}.provenance"] = self._run(
+                self._provenances[variant], f"variants.{variant}.provenance", row
+            )
+        return texts
+
+    def _text(self, name: str | None, row: Mapping[str, Any]) -> str:
+        return self._run(self._templates[name], name, row) if name else ""
+
+    def _compile(self, source: str, inline: str | None = None) -> Any:
+        try:
+            return self._environment.from_string(source) if inline else self._environment.get_template(source)
+        except TemplateSyntaxError as error:
+            where = inline or f"{source}:{error.lineno}"
+            raise UserError(f"task {self._task.name}: template {where}: {error.message}") from error
+
+    def _run(self, template: Any, name: str, row: Mapping[str, Any]) -> str:
+        try:
+            return template.render(row).strip()
+        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+            message = re.sub(r"\s+", " ", str(error))
+            raise UserError(
+                f"task {self._task.name}: template {name}: {message}; fields of a row are: {', '.join(sorted(row))}"
+            ) from error

@@ -1,0 +1,16 @@
+"""Rule build_task: make a task's table of samples from its sources."""
+
+from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.jobs import rule
+from layergrad.data.build import write_task
+
+with rule(snakemake):
+    write_task(
+        snakemake.output[0],
+        TaskSpec.model_validate(snakemake.params.task),
+        snakemake.params.templates,
+        snakemake.input.sources,
+        snakemake.input.tokenizer,
+        snakemake.params.seed,
+        snakemake.params.irrelevant,
+    )
