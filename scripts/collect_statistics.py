@@ -5,5 +5,5 @@ from pathlib import Path
 from layergrad.contracts.jobs import rule
 from layergrad.statistics.compute import collect_statistics
 
-with rule(snakemake):  # noqa: F821
-    collect_statistics(list(snakemake.input), Path(snakemake.output[0]).parent)  # noqa: F821
+with rule(snakemake):
+    collect_statistics(list(snakemake.input), Path(snakemake.output[0]).parent)

@@ -5,15 +5,14 @@ from pathlib import Path
 from layergrad.contracts.jobs import rule
 from layergrad.statistics.compute import compute_statistics
 
-with rule(snakemake):  # noqa: F821
-    job = snakemake  # noqa: F821
+with rule(snakemake):
     compute_statistics(
-        job.input.gradients,
-        job.input.samples,
-        job.input.data,
-        Path(job.output[0]).parent,
-        model=job.params.model,
-        task=job.params.task,
-        seed=job.params.seed,
-        noisy_above=job.params.noisy_above,
+        snakemake.input.gradients,
+        snakemake.input.samples,
+        snakemake.input.data,
+        Path(snakemake.output[0]).parent,
+        model=snakemake.params.model,
+        task=snakemake.params.task,
+        seed=snakemake.params.seed,
+        noisy_above=snakemake.params.noisy_above,
     )

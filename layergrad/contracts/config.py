@@ -232,10 +232,13 @@ class Study(Strict):
         }
 
 
-def load_study(path: str | Path) -> Study:
-    """Load and validate a study file with its models and tasks. Raises ``UserError`` with one line."""
+def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Study:
+    """Load and validate a study file with its models and tasks. Raises ``UserError`` with one line.
+
+    ``overrides`` are keys of the study file that were given elsewhere, as by ``snakemake --config``.
+    """
     path = Path(path)
-    values = _read_yaml(path, "study")
+    values = _read_yaml(path, "study") | (overrides or {})
     for kind, spec in (("models", ModelSpec), ("tasks", TaskSpec)):
         names = values.get(kind)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

@@ -49,6 +49,14 @@ class ModelOrigin:
         return {name: file_sha256(folder / name) for name in names}
 
 
+def origin_facts(origin: ModelOrigin) -> dict[str, Any]:
+    """What tells these weights from any others: checksums of a local model's files, the commit of one on the hub."""
+    facts = {"name_or_path": origin.name_or_path, "checksums": origin.checksums()}
+    if not Path(origin.name_or_path).is_dir():
+        facts["revision"] = getattr(load_config(origin), "_commit_hash", None) or origin.revision
+    return facts
+
+
 def load_tokenizer(origin: ModelOrigin) -> PreTrainedTokenizerBase:
     """Load a fast tokenizer. Raises ``UserError`` where there is none: spans of tokens are needed."""
     with _one_line(origin, "tokenizer"):

@@ -1,0 +1,42 @@
+"""How long a study takes and how much memory it needs, from what its files declare: known before any job runs."""
+
+import math
+
+from layergrad.contracts.config import ModelSpec, Study, TaskSpec
+
+_SET_UP_SECONDS = 120  # core-seconds of a study beside its gradients: downloads, data, figures, report
+_LOAD_SECONDS = 15  # core-seconds to load a model, once a gradient job
+
+
+def task_tokens(task: TaskSpec) -> int:
+    """Tokens of all responses of a task with their prompts, as its file declares them."""
+    return sum(spec.tokens * _responses(task, variant) for variant, spec in task.variants.items())
+
+
+def job_seconds(study: Study, model: ModelSpec, task: TaskSpec) -> float:
+    """Core-seconds of one gradient job, a shard of a (model, task)."""
+    tokens = task_tokens(task) / study.gradients.shards
+    return _LOAD_SECONDS + tokens / 1000 * model.seconds_per_1000_tokens
+
+
+def job_minutes(study: Study, model: ModelSpec, task: TaskSpec) -> int:
+    """Run time to ask a cluster for: three times the estimate, and at least ten minutes."""
+    return max(10, math.ceil(3 * job_seconds(study, model, task) / study.gradients.threads / 60))
+
+
+def describe(study: Study, cores: int) -> str:
+    """One paragraph for a person who is about to start a study on so many cores."""
+    jobs = [(m, t) for m in study.models for t in study.tasks]
+    seconds = study.gradients.shards * sum(job_seconds(study, model, task) for model, task in jobs)
+    at_once = max(1, cores // study.gradients.threads)
+    memory = sum(sorted((model.memory_mb for model, _ in jobs for _ in range(study.gradients.shards)))[-at_once:])
+    responses = sum(_responses(task, variant) for _, task in jobs for variant in task.variants)
+    return (
+        f"Study {study.name}: {responses} responses to be measured, {len(study.models)} model(s), {len(study.tasks)} "
+        f"task(s). About {math.ceil((seconds + _SET_UP_SECONDS) / cores / 60)} minutes on {cores} cores and up to "
+        f"{memory / 1000:.0f} GB of memory, by the estimates that the model and task files declare."
+    )
+
+
+def _responses(task: TaskSpec, variant: str) -> int:
+    return sum(task.samples_of(variant).model_dump().values())

@@ -1,0 +1,28 @@
+"""What made a result: versions of packages, and of this project's own code, floor by floor."""
+
+import ast
+import importlib.metadata
+from pathlib import Path
+
+from layergrad.contracts.files import text_sha256
+
+_PACKAGE = Path(__file__).parents[1]
+_NUMERIC = ("torch", "transformers", "numpy", "pandas", "pyarrow")
+
+
+def package_versions(names: tuple[str, ...] = _NUMERIC) -> dict[str, str]:
+    """Installed versions of the packages that numbers depend on."""
+    return {name: importlib.metadata.version(name) for name in ("layergrad", *names)}
+
+
+def code_version(*floors: str) -> str:
+    """16 hex digits that change with the code of the floors, but not with comments, blank lines or other floors.
+
+    A floor is a folder of the package, or a module such as ``contracts/tables.py``.
+    """
+    paths = [path for floor in floors for path in _sources(_PACKAGE / floor)]
+    return text_sha256(*(ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in paths))[:16]
+
+
+def _sources(path: Path) -> list[Path]:
+    return sorted(path.rglob("*.py")) if path.is_dir() else [path]

@@ -1,0 +1,98 @@
+"""Make a model of the study ready: weights that load at once, a tokenizer, and a card that says what they are."""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
+
+from layergrad.contracts.config import HubSource, ModelSpec, Source
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import read_json, whole_folder, write_json
+from layergrad.contracts.sources import fetch
+from layergrad.models.load import ModelOrigin, load_config, load_model, load_tokenizer
+
+
+def prepare_model(spec: ModelSpec, folder: str | Path) -> None:
+    """Write ``folder`` with ``card.json`` and the tokenizer, and with the weights where they are made here.
+
+    Weights are made from a GGUF file, converted once to safetensors, or at random from the seed. A directory and a hub
+    repository are used where they are; the card says where that is.
+    """
+    folder = Path(folder)
+    with tempfile.TemporaryDirectory() as downloads, whole_folder(folder) as temporary:
+        origin = _origin(spec.source, Path(downloads), spec) if spec.source else None
+        tokenizer_origin = _origin(spec.tokenizer, Path(downloads), spec) if spec.tokenizer else origin
+        load_tokenizer(tokenizer_origin).save_pretrained(temporary)
+        made = _made_here(spec, origin)
+        if made is not None:
+            made.save_pretrained(temporary)
+        weights = ModelOrigin(str(temporary)) if made is not None else origin
+        used = ModelOrigin(str(folder)) if made is not None else origin
+        load = {"name_or_path": used.name_or_path, "revision": used.revision}
+        write_json(temporary / "card.json", _card(spec, load_config(weights), load, weights.checksums()))
+
+
+def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
+    """A prepared model's card, and where to load its weights from."""
+    card = read_json(path)
+    return card, ModelOrigin(**card["load"], trust_remote_code=card["trust_remote_code"])
+
+
+def _origin(source: Source, downloads: Path, spec: ModelSpec) -> ModelOrigin:
+    """Where a source's files are, downloaded if they must be."""
+    options = {"trust_remote_code": spec.trust_remote_code}
+    if isinstance(source, HubSource):
+        return ModelOrigin(source.hub, revision=source.revision, **options)
+    files = fetch(source, downloads / "source")
+    if len(files) > 1:
+        raise UserError(f"model {spec.name}: its source has {len(files)} members; allowed is one GGUF file")
+    return ModelOrigin.of(str(files[0]), **options)
+
+
+def _made_here(spec: ModelSpec, origin: ModelOrigin | None) -> PreTrainedModel | None:
+    """The model whose weights are written here, or none if they stay where they are."""
+    if spec.weights == "random":
+        config = load_config(origin) if origin else _architecture(spec)
+        return _fresh_model(config, spec.seed)
+    if origin.gguf_file is None:
+        return None
+    # A model loaded from GGUF refuses to be saved, so its weights move into a fresh one of the same configuration.
+    loaded = load_model(origin)
+    model = _fresh_model(load_config(origin), spec.seed)
+    model.load_state_dict(loaded.state_dict())
+    model.generation_config = loaded.generation_config
+    return model
+
+
+def _architecture(spec: ModelSpec) -> PretrainedConfig:
+    values = dict(spec.architecture)
+    try:
+        return AutoConfig.for_model(values.pop("model_type", "(no model_type)"), **values)
+    except (ValueError, TypeError) as error:
+        raise UserError(f"model {spec.name}: architecture: {str(error).splitlines()[0]:.300}") from error
+
+
+def _fresh_model(config: PretrainedConfig, seed: int) -> PreTrainedModel:
+    config.name_or_path = ""
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+
+
+def _card(spec: ModelSpec, config: PretrainedConfig, load: dict[str, Any], checksums: dict[str, str]) -> dict[str, Any]:
+    text = config.get_text_config()
+    return {
+        "name": spec.name,
+        "title": spec.title,
+        "weights": spec.weights,
+        "source": spec.source.model_dump(exclude_none=True) if spec.source else None,
+        "checksums": checksums,
+        "load": load,
+        "trust_remote_code": spec.trust_remote_code,
+        "architecture": type(config).__name__.removesuffix("Config"),
+        "n_layers": text.num_hidden_layers,
+        "hidden_size": text.hidden_size,
+        "licence": spec.licence,
+        "note": spec.note,
+    }

@@ -1,0 +1,43 @@
+"""The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`)."""
+
+PHASES = {
+    "data": each(*rules.build_task.output),
+    "gradients": each(*rules.merge_gradients.output),
+    "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
+}
+
+
+rule write_manifest:
+    message:
+        "Closing the phase {wildcards.phase}"
+    input:
+        lambda wildcards: PHASES[wildcards.phase],
+    output:
+        PATHS.root / "{phase}" / "MANIFEST.json",
+    log:
+        PATHS.logs / "write_manifest" / "{phase}.log",
+    benchmark:
+        PATHS.benchmarks / "write_manifest" / "{phase}.tsv"
+    wildcard_constraints:
+        phase="|".join(PHASES),
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    script:
+        "../scripts/write_manifest.py"
+
+
+rule data:
+    input:
+        PATHS.data / "MANIFEST.json",
+
+
+rule gradients:
+    input:
+        PATHS.gradients / "MANIFEST.json",
+
+
+rule statistics:
+    input:
+        PATHS.statistics / "MANIFEST.json",

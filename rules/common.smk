@@ -1,0 +1,44 @@
+"""The study's configuration, and where things lie; the rules take both from here."""
+
+import sys
+
+from layergrad.contracts import estimate
+from layergrad.contracts.config import FileSource, load_study
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
+from layergrad.contracts.versions import code_version
+
+# The default file is read only where no --configfile is given, so nothing of it leaks into another study.
+STUDY_FILE = str(workflow.configfiles[0]) if workflow.configfiles else "config/config.yaml"
+
+try:
+    STUDY = load_study(STUDY_FILE, overrides=config)
+except UserError as error:
+    print(error, file=sys.stderr)
+    sys.exit(2)
+
+PATHS = StudyPaths(STUDY.name)
+MODELS = [model.name for model in STUDY.models]
+TASKS = [task.name for task in STUDY.tasks]
+SHARDS = range(1, STUDY.gradients.shards + 1)
+
+
+wildcard_constraints:
+    model="|".join(map(re.escape, MODELS)),
+    task="|".join(map(re.escape, TASKS)),
+    shard=r"\d+",
+
+
+def local_files(*sources):
+    """Files of a user's own that sources name: a change of theirs makes everything after it anew."""
+    return [source.file for source in sources if isinstance(source, FileSource)]
+
+
+def each(*patterns):
+    """Paths of the patterns for every model and task of the study, where they have these wildcards."""
+    values = {"model": MODELS, "task": TASKS}
+    return [
+        path
+        for pattern in map(str, patterns)
+        for path in expand(pattern, **{name: values[name] for name in values if f"{{{name}}}" in pattern})
+    ]

@@ -1,0 +1,71 @@
+"""Samples to gradients: one table a (model, task), measured in shards."""
+
+SHARD = PATHS.shards / "{model}" / f"{{task}}.shard-{{shard}}-of-{STUDY.gradients.shards}"
+GRADIENTS = PATHS.gradients / "{model}" / "{task}"
+
+
+def measurement(wildcards):
+    """The settings that the numbers of a model depend on."""
+    model = STUDY.model(wildcards.model)
+    return {
+        "prompt": model.prompt,
+        "paper_compat": STUDY.paper_compat,
+        "max_length": STUDY.max_length,
+        "dtype": model.dtype,
+        "attention": model.attention,
+        "projections": STUDY.projections,
+        "extremes": STUDY.extremes,
+    }
+
+
+rule extract_gradients:
+    message:
+        "Measuring the gradients of {wildcards.task} on {wildcards.model}, shard {wildcards.shard}"
+    input:
+        card=rules.prepare_model.output.card,
+        samples=rules.build_task.output[0],
+    output:
+        gradients=f"{SHARD}.parquet",
+        samples=f"{SHARD}.samples.parquet",
+    log:
+        PATHS.logs / "extract_gradients" / "{model}" / "{task}.{shard}.log",
+    benchmark:
+        PATHS.benchmarks / "extract_gradients" / "{model}" / "{task}.{shard}.tsv"
+    params:
+        settings=measurement,
+        prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
+        parts=PATHS.parts,
+        shards=STUDY.gradients.shards,
+        code=code_version("models", "gradients"),
+    threads: STUDY.gradients.threads
+    resources:
+        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
+        runtime=lambda wildcards: estimate.job_minutes(
+            STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task)
+        ),
+    script:
+        "../scripts/extract_gradients.py"
+
+
+rule merge_gradients:
+    message:
+        "Joining the gradients of {wildcards.task} on {wildcards.model}"
+    input:
+        expand(rules.extract_gradients.output, shard=SHARDS, allow_missing=True),
+    output:
+        gradients=f"{GRADIENTS}.parquet",
+        samples=f"{GRADIENTS}.samples.parquet",
+    log:
+        PATHS.logs / "merge_gradients" / "{model}" / "{task}.log",
+    benchmark:
+        PATHS.benchmarks / "merge_gradients" / "{model}" / "{task}.tsv"
+    params:
+        shards=expand(SHARD, shard=SHARDS, allow_missing=True),
+        prefix=str(GRADIENTS),
+        max_failure_rate=STUDY.gradients.max_failure_rate,
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=10,
+    script:
+        "../scripts/merge_gradients.py"

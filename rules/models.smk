@@ -1,0 +1,24 @@
+"""Models made ready: weights that load at once, a tokenizer, and a card that says what they are."""
+
+
+rule prepare_model:
+    message:
+        "Preparing {wildcards.model}"
+    input:
+        lambda wildcards: local_files(STUDY.model(wildcards.model).source, STUDY.model(wildcards.model).tokenizer),
+    output:
+        card=PATHS.models / "{model}" / "card.json",
+        tokenizer=PATHS.models / "{model}" / "tokenizer.json",
+    log:
+        PATHS.logs / "prepare_model" / "{model}.log",
+    benchmark:
+        PATHS.benchmarks / "prepare_model" / "{model}.tsv"
+    params:
+        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
+        folder=lambda wildcards: PATHS.models / wildcards.model,
+    threads: 1
+    resources:
+        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
+        runtime=60,
+    script:
+        "../scripts/prepare_model.py"

@@ -1,0 +1,13 @@
+"""Measure the gradients of one shard of one (model, task)."""
+
+from layergrad.contracts.jobs import rule
+from layergrad.contracts.tables import read_table
+from layergrad.gradients.extract import Settings, Shard, extract
+from layergrad.models.prepare import read_card
+
+with rule(snakemake):
+    card, origin = read_card(snakemake.input.card)
+    samples = read_table(snakemake.input.samples)
+    shard = Shard(int(snakemake.wildcards.shard), snakemake.params.shards)
+    settings = Settings(**snakemake.params.settings, threads=snakemake.threads)
+    extract(samples, origin, card, settings, snakemake.params.prefix, snakemake.params.parts, shard)
