@@ -5,7 +5,8 @@ Every choice is seeded by the row's own id, so that no text depends on how many 
 
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -14,9 +15,10 @@ from layergrad.data import sentences
 
 CountTokens = Callable[[str], int]
 
-# A sentence is taken that is this near in length and neither used before nor the row's own wording; failing that, the
-# nearest one is. So headings that every row has may recur, and no length is given up for variety.
+# How far from the length it replaces a sentence may be for the sake of variety, as a share of it, at least one token.
 TOLERANCE = 0.1
+# A sentence that this share of all groups has is a heading of a template. It says nothing of its row, and so it recurs.
+HEADING = 0.25
 
 
 @dataclass(frozen=True)
@@ -53,8 +55,8 @@ def irrelevant(
     if method == "shuffled":
         made = _dealt(long, pool, seed)
     else:
-        lengths = _ByLength(pool)
-        made = {r.sample_id: _length_matched(r, lengths, seed, count_tokens) for r in long}
+        lender = _Lender(pool)
+        made = {r.sample_id: _length_matched(r, lender, seed, count_tokens) for r in long}
     return [(answers if r.bare else made).get(r.sample_id, "") for r in responses]
 
 
@@ -64,51 +66,71 @@ def _pool(responses: list[Response], count_tokens: CountTokens) -> list[_Sentenc
     return [_Sentence(text, group, count_tokens(text)) for text, group in sorted(found)]
 
 
-class _ByLength:
-    """Sentences by their number of tokens."""
+class _Lender:
+    """Sentences by how they end and by their number of tokens."""
 
     def __init__(self, pool: list[_Sentence]) -> None:
-        self._at: dict[int, list[_Sentence]] = {}
+        self._at: dict[tuple[str, int], list[_Sentence]] = {}
         for sentence in pool:
-            self._at.setdefault(sentence.tokens, []).append(sentence)
-        self._longest = max(self._at, default=0)
+            for ending in ("any", _ending(sentence.text)):
+                self._at.setdefault((ending, sentence.tokens), []).append(sentence)
+        self._longest = max((sentence.tokens for sentence in pool), default=0)
+        groups = Counter(sentence.text for sentence in pool)
+        enough = max(2, HEADING * len({sentence.group for sentence in pool}))
+        self.headings = {text for text, count in groups.items() if count >= enough}
 
-    def near(self, tokens: int, rng: random.Random) -> Iterator[_Sentence]:
-        """All sentences, nearest in length first, equally near ones from a random place on."""
+    def lend(self, like: str, tokens: int, group: str, avoid: set[str], rng: random.Random) -> _Sentence | None:
+        """A sentence of another group: the nearest to ``tokens`` that ends alike and is not to be avoided.
+
+        Where the nearest of those is beyond the tolerance it may end otherwise, and where that one is too, the nearest
+        of all is taken, to be avoided or not. None if no other group has a sentence.
+        """
+        for ending in (_ending(like), "any"):
+            found = self._nearest(ending, tokens, group, avoid, rng)
+            if found and abs(found.tokens - tokens) <= max(1, TOLERANCE * tokens):
+                return found
+        return self._nearest("any", tokens, group, set(), rng)
+
+    def _nearest(self, ending: str, tokens: int, group: str, avoid: set[str], rng: random.Random) -> _Sentence | None:
         for distance in range(max(tokens, self._longest) + 1):
-            for length in {tokens - distance, tokens + distance}:
-                yield from _rotated(self._at.get(length, []), rng)
+            for length in sorted({tokens - distance, tokens + distance}):
+                for sentence in _from_random_place(self._at.get((ending, length), []), rng):
+                    if sentence.group != group and sentence.text not in avoid:
+                        return sentence
+        return None
 
 
-def _rotated(items: list[_Sentence], rng: random.Random) -> Iterable[_Sentence]:
+def _ending(sentence: str) -> str:
+    """A full stop, a colon or the like; or that there is none, as after a formula."""
+    return sentence[-1] if sentence[-1] in ".!?:;," else "none"
+
+
+def _from_random_place(items: list[_Sentence], rng: random.Random) -> Iterator[_Sentence]:
     start = rng.randrange(len(items)) if items else 0
     return (items[(start + step) % len(items)] for step in range(len(items)))
 
 
-def _length_matched(response: Response, lengths: _ByLength, seed: int, count_tokens: CountTokens) -> str:
+def _length_matched(response: Response, lender: _Lender, seed: int, count_tokens: CountTokens) -> str:
+    """Replace the sentences one by one, the longest first: they have the fewest of like length to be replaced by.
+
+    What one is too short or too long, the next ones make up for, each within the tolerance.
+    """
     rng = random.Random(f"{seed}:{response.sample_id}")
     parts = sentences.split(response.text)
-    avoid = set(parts[1::2])
-    for place in range(1, len(parts), 2):
-        replacement = _replacement(count_tokens(parts[place]), response.group, avoid, lengths, rng)
-        if replacement is None:
-            return ""
-        parts[place] = replacement.text
-        avoid.add(replacement.text)
-    return "".join(parts)
-
-
-def _replacement(tokens: int, group: str, avoid: set[str], lengths: _ByLength, rng: random.Random) -> _Sentence | None:
-    """The nearest sentence of another group; within the tolerance, the nearest one that is not to be avoided."""
-    nearest = None
-    for sentence in lengths.near(tokens, rng):
-        if sentence.group == group:
+    tokens = {place: count_tokens(parts[place]) for place in range(1, len(parts), 2)}
+    avoid, owed = set(parts[1::2]), 0
+    for place in sorted(tokens, key=lambda place: (-tokens[place], place)):
+        if parts[place] in lender.headings:
             continue
-        nearest = nearest or sentence
-        if sentence.text not in avoid:
-            within = abs(sentence.tokens - tokens) <= max(1, TOLERANCE * tokens)
-            return sentence if within else nearest
-    return nearest
+        margin = max(1, round(TOLERANCE * tokens[place]))
+        wanted = max(1, tokens[place] + min(max(owed, -margin), margin))
+        lent = lender.lend(parts[place], wanted, response.group, avoid, rng)
+        if lent is None:
+            return ""
+        owed += tokens[place] - lent.tokens
+        parts[place] = lent.text
+        avoid.add(lent.text)
+    return "".join(parts)
 
 
 def _dealt(responses: list[Response], pool: list[_Sentence], seed: int) -> dict[str, str]:
@@ -138,6 +160,7 @@ _INTEGER = re.compile(r"[-\u2212+]?[$€£]?\d[\d,]*%?")
 _DECIMAL = re.compile(r"[-\u2212+]?[$€£]?[\d,]*\.\d+%?")
 _WORD = re.compile(r"[^\W\d_]{3,}")
 _FUNCTIONS = {"sqrt", "floor", "ceil", "log", "sin", "cos", "tan", "max", "min", "mod", "gcd", "lcm", "sum", "exp"}
+_JOINTS = {"and", "for", "all", "any", "such", "form", "equivalent", "equivalently"}
 
 
 def kind(answer: str) -> str:
@@ -149,7 +172,7 @@ def kind(answer: str) -> str:
         if pattern.fullmatch(answer):
             return name
     words = {word.casefold() for word in _WORD.findall(answer)}
-    return "text" if words - _FUNCTIONS or not re.search(r"[\w∞]", answer) else "expression"
+    return "text" if words - _FUNCTIONS - _JOINTS or not re.search(r"[\w∞]", answer) else "expression"
 
 
 def _bare_answers(responses: list[Response], seed: int, count_tokens: CountTokens) -> dict[str, str]:

@@ -6,7 +6,8 @@ import sentencex
 
 # What opens a line and is its layout, not its sentence: indentation, list marks, numbers, headings and quotes.
 _LINE_MARK = re.compile(r"\s*(?:(?:[-*+•]|#{1,6}|>|\(?\d{1,3}[.)])\s+)*")
-_PAIRS = (("\\(", "\\)"), ("\\[", "\\]"))
+_PAIRS = (("(", ")"), ("[", "]"))
+_ENDS_IN_TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|cf|approx)\.\s*$")
 
 
 def split(text: str) -> list[str]:
@@ -41,13 +42,19 @@ def _split_line(line: str) -> tuple[str, list[str]]:
         return line, []
     pieces: list[str] = []
     for piece in sentencex.segment("en", rest):
-        if pieces and (_is_open(pieces[-1]) or not re.search(r"\w", piece)):
+        if pieces and _goes_on(pieces[-1], piece):
             pieces[-1] += piece
         else:
             pieces.append(piece)
     return mark, pieces
 
 
-def _is_open(piece: str) -> bool:
-    """Whether bold type or an inline formula starts in the piece and ends after it."""
-    return piece.count("**") % 2 == 1 or any(piece.count(left) > piece.count(right) for left, right in _PAIRS)
+def _goes_on(piece: str, following: str) -> bool:
+    """Whether two pieces are one sentence: no blank between them, a title at the joint, or something left open."""
+    return (
+        not (piece[-1:].isspace() or following[:1].isspace())
+        or not re.search(r"\w", following)
+        or bool(_ENDS_IN_TITLE.search(piece))
+        or piece.count("**") % 2 == 1
+        or any(piece.count(left) > piece.count(right) for left, right in _PAIRS)
+    )

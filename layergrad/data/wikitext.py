@@ -15,7 +15,9 @@ _BLOCK = re.compile(
     r"<(gallery|timeline|imagemap|table|div|source|syntaxhighlight|pre|poem)\b.*?</\1\s*>", re.DOTALL | re.I
 )
 _FORMULA = re.compile(r"<(math|chem|score|code|tt)\b.*?</\1\s*>", re.DOTALL | re.IGNORECASE)
+_POWER = re.compile(r"(?<=\w)<sup>([^<>]+)</sup>", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{((?:[^{}]|\{(?!\{)|\}(?!\}))*)\}\}")
+_FIELD_END = re.compile(r"\|(?![^\[\]]*\]\])")
 _TABLE = re.compile(r"\{\|(?:(?!\{\|)(?!\|\}).)*\|\}", re.DOTALL)
 _FILE = re.compile(
     r"\[\[\s*(?:File|Image|Media|Category):(?:[^\[\]]|\[\[[^\[\]]*\]\]|\[[^\[\]]*\])*\]\]", re.IGNORECASE
@@ -29,14 +31,17 @@ _LAYOUT_LINE = re.compile(r"^(?:=+.*=+\s*|[*#:;|!].*|-{4,}.*|__\w+__)$", re.MULT
 
 # Templates that show their last text, and those that show nothing a sentence needs.
 _SHOWS_TEXT = re.compile(
-    r"(?:lang|nowrap|transl|small|nobr|nihongo|abbr|lang-\w+|as of|visible anchor|sic|linktext|bibleverse)$"
+    r"(?:lang|lang-\w+|transl|nowrap|nobr|nq|large|big|small|smaller|sc|abbr|visible anchor|vanchor|sic|linktext|"
+    r"flag|angbr|marriage|longitem|val)$"
 )
+_SHOWS_FIRST = re.compile(r"(?:nihongo\d?|ipa)$")
 _SHOWS_NOTHING = re.compile(
-    r"(?:sfn\w*|efn\w*|refn|r|rp|ref|cite.*|citation.*|cn|fact|ipa.*|respell|pron.*|audio|listen|dubious.*|who|when|where|"
-    r"clarify.*|failed verification|page needed|verify.*|full|better.*|according to whom|by whom|which|why|vague|or|"
-    r"dead link|quantify|infobox.*|taxobox.*|automatic taxobox|coord.*|.* icon|harv.*|anchor.*|use .*|pp.*|about|"
-    r"other uses.*|redirect.*|main.*|see also.*|further.*|portal.*|authority.*|wide image|multiple image.*|clear.*|"
-    r"contradict.*|update.*|inline.*|synthesis.*|original.*|disputed.*|unreferenced.*|inconsistent.*|pb|-)$"
+    r"(?:sfn\w*|efn\w*|refn|r|rp|ref|cite.*|citation.*|cn|fact|harv.*|reflist.*|ipa.*|respell|pron.*|audio|listen|"
+    r"dubious.*|disputed.*|who|by whom|according to whom|when|where|which|why|vague|or|full|better.*|clarify.*|"
+    r"verify.*|failed verification|page needed|quantify|dead link|contradict.*|update.*|inline.*|synthesis.*|original.*|"
+    r"unreferenced.*|.*refimprove.*|inconsistent.*|good article|infobox.*|taxobox.*|automatic taxobox|coord.*|anchor.*|"
+    r"flagicon|.* icon|increase|decrease|use .*|pp.*|about|other uses.*|redirect.*|main.*|see also.*|further.*|"
+    r"portal.*|authority.*|wide image|multiple image.*|clear.*|pb|-)$"
 )
 _UNITS = {
     "km2": "km²",
@@ -50,11 +55,15 @@ _UNITS = {
 }
 
 _EMPTY_BRACKETS = re.compile(r"\s*\((?:[\s,;:]|\bor\b|\bpronounced\b)*\)|\s*\[\s*\]")
-_PUNCTUATION_IN_BRACKETS = re.compile(r"\(\s*[,;:]\s*")
+_BRACKET_EDGES = re.compile(r"(?<=\()[\s,;:]+|[\s,;:]+(?=\))")
+_DOUBLED_STOP = re.compile(r"(?<!\.)\.\.(?!\.)")
+_GAP = re.compile(r",\s*[,.;]")
 _BLANK_BEFORE_MARK = re.compile(r"[ \t]+([,.;:!?)])")
 _BLANKS = re.compile(r"[ \t\u00a0\u200b]+")
 _PROSE_END = re.compile(r"[.!?][\"”')]*$")
-_LEAD_VERB = re.compile(r"\b(?:is|are|was|were|refers|comprise|comprises|consists?|includes?|has|denotes)\b")
+_LEAD_VERB = re.compile(
+    r"\b(?:is|are|was|were|refers|comprises?|constitutes?|consists?|includes?|involves?|served|denotes)\b"
+)
 
 
 def plain_text(title: str, wikitext: str) -> str:
@@ -62,7 +71,7 @@ def plain_text(title: str, wikitext: str) -> str:
     paragraphs = [_mend(paragraph) for paragraph in _paragraphs(wikitext)]
     if not paragraphs or _is_disambiguation(title, wikitext) or not is_lead(title, paragraphs[0]):
         return ""
-    return "\n".join(paragraph for paragraph in paragraphs if _PROSE_END.search(paragraph))
+    return "\n".join(paragraph for paragraph in paragraphs if paragraph)
 
 
 def is_lead(title: str, paragraph: str) -> bool:
@@ -84,18 +93,20 @@ def _is_disambiguation(title: str, wikitext: str) -> bool:
 
 
 def _paragraphs(wikitext: str) -> list[str]:
-    """Lines of running text, without markup; formulas and unknown templates have become the sign for what is lost."""
+    """Running text without markup, where only an empty line ends a paragraph; what cannot be shown is a sign."""
     text = _COMMENT.sub("", wikitext)
     text = _REFERENCE.sub("", text)
     text = _BLOCK.sub("", text)
     text = _FORMULA.sub(_LOST, text)
+    text = _POWER.sub(r"^\1", text)
     text = _until_stable(_TEMPLATE, lambda match: _shown(match[1]), text)
     text = _until_stable(_TABLE, lambda match: "", text)
     text = _until_stable(_FILE, lambda match: "", text)
     text = _END_MATTER.split(text)[0]
     text = _LAYOUT_LINE.sub("", text)
     plain = mwparserfromhell.parse(text).strip_code(normalize=True, collapse=False)
-    return [line.strip() for line in plain.splitlines() if line.strip(_LOST + " \t")]
+    lines = (line if line.strip(_LOST + " \t") else "" for line in plain.splitlines())
+    return [" ".join(paragraph.split()) for paragraph in re.split(r"\n{2,}", "\n".join(lines)) if paragraph.strip()]
 
 
 def _until_stable(pattern: re.Pattern, replacement, text: str) -> str:
@@ -108,7 +119,7 @@ def _until_stable(pattern: re.Pattern, replacement, text: str) -> str:
 
 def _shown(template: str) -> str:
     """What a reader sees of a template."""
-    name, *fields = (field.strip() for field in template.split("|"))
+    name, *fields = (field.strip() for field in _FIELD_END.split(template))
     values = [field for field in fields if "=" not in field]
     name = name.casefold().replace("_", " ")
     if name in {"convert", "cvt"} and len(values) > 1:
@@ -117,8 +128,8 @@ def _shown(template: str) -> str:
         return f"c. {values[0]}" if values else "c."
     if name in {"ndash", "snd", "spaced ndash", "mdash"}:
         return " \u2013 "
-    if _SHOWS_TEXT.match(name) and values:
-        return values[-1]
+    if values and (_SHOWS_TEXT.match(name) or _SHOWS_FIRST.match(name)):
+        return values[-1 if _SHOWS_TEXT.match(name) else 0]
     return "" if _SHOWS_NOTHING.match(name) or "\n" in template else _LOST
 
 
@@ -131,14 +142,13 @@ def _quantity(values: list[str]) -> str:
 
 
 def _mend(paragraph: str) -> str:
-    """Leave out sentences that lost something, and close the gaps that markup left."""
-    parts = sentences.split(paragraph)
-    kept = [
-        separator + sentence
-        for separator, sentence in zip(parts[::2], parts[1::2], strict=False)
-        if _LOST not in sentence + separator
-    ]
-    text = _BLANKS.sub(" ", "".join(kept)).replace("''", "")
-    text = _until_stable(_EMPTY_BRACKETS, "", text)
-    text = _PUNCTUATION_IN_BRACKETS.sub("(", text)
-    return _BLANK_BEFORE_MARK.sub(r"\1", text).strip()
+    """Close the gaps that markup left, and leave out sentences that lost something or do not end."""
+    text = _until_stable(_EMPTY_BRACKETS, "", _BLANKS.sub(" ", paragraph).replace("''", ""))
+    text = _DOUBLED_STOP.sub(".", _BRACKET_EDGES.sub("", text))
+    text = _BLANK_BEFORE_MARK.sub(r"\1", text)
+    return " ".join(sentence for sentence in sentences.sentences(text) if _is_whole(sentence))
+
+
+def _is_whole(sentence: str) -> bool:
+    lost_something = _LOST in sentence or _GAP.search(sentence) or sentence[0].islower()
+    return bool(not lost_something and _PROSE_END.search(sentence))

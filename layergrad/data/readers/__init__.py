@@ -1,8 +1,8 @@
 """Readers: from the fetched files of a task to its rows, one module for each layout of files.
 
 A reader is a module with ``Options``, the pydantic model of the task file's ``options``, and
-``read(files, options, seed, count_tokens)``, which gives all rows of the task as a ``datasets.Dataset``. ``files`` holds
-paths by name of the source.
+``read(files, options, seed, count_tokens)``, which gives all rows of the task as a ``datasets.Dataset``. ``files``
+holds paths by name of the source.
 """
 
 from collections.abc import Callable
