@@ -1,0 +1,1 @@
+"""From statistics to figures, tables and the report. Nothing here reads gradients."""

@@ -1,0 +1,159 @@
+"""The figures of one model and task, drawn from its mean curves; the same bytes for the same curves."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullFormatter
+
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import whole_file
+from layergrad.contracts.paths import FIGURES
+from layergrad.contracts.tables import read_table
+from layergrad.report.words import PROJECTIONS, VARIANTS
+
+STYLE = {
+    "svg.hashsalt": "layergrad",  # else element ids are random
+    "svg.fonttype": "path",
+    "font.family": "DejaVu Sans",
+    "font.size": 9,
+    "axes.titlesize": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.grid": True,
+    "grid.color": "#e4e4e4",
+    "lines.linewidth": 1.5,
+    "lines.markersize": 4.5,
+    "legend.frameon": False,
+    "savefig.dpi": 160,
+}
+# Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes do so without colour.
+LOOKS = {
+    "q": {"color": "#0072B2", "marker": "o"},
+    "k": {"color": "#D55E00", "marker": "s"},
+    "v": {"color": "#009E73", "marker": "^"},
+    "o": {"color": "#CC79A7", "marker": "D"},
+    "gate": {"color": "#56B4E9", "marker": "v"},
+    "up": {"color": "#E69F00", "marker": "P"},
+    "down": {"color": "#000000", "marker": "X"},
+    "correct": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "irrelevant": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "incorrect": {"color": "#000000", "marker": "^", "linestyle": ":"},
+}
+LABELS = {
+    "nuclear_norm": "nuclear norm of the gradient",
+    "sigma1_ratio": "largest singular value / sum of all",
+    "effective_rank": "effective rank of the gradient",
+}
+TITLES = {
+    "nuclear_norm": "How large are the gradients? Nuclear norm by layer, correct responses",
+    "correct_irrelevant": "Do gradients tell a correct response from another one? Nuclear norm by layer",
+    "sigma1_ratio": "How much does one direction dominate? Largest singular value by layer, correct responses",
+    "effective_rank": "How many directions do gradients have? Effective rank by layer, correct responses",
+}
+
+
+def draw_figures(curves: str | Path, folder: str | Path, *, model_title: str, task_title: str) -> None:
+    """Draw every one of ``FIGURES`` from the curves of one model and task into ``folder``, as SVG and PNG."""
+    table = read_table(curves)
+    table = table[table["control"] == "none"]
+    if not (table["response"] == "correct").any():
+        raise UserError(f"{curves}: no correct response in it; the figures need at least one")
+    subtitle = f"{model_title}  ·  {task_title}"
+    for name in FIGURES:
+        with mpl.rc_context(STYLE):
+            figure = _responses(table) if name == "correct_irrelevant" else _projections(table, name)
+            figure.suptitle(f"{TITLES[name]}\n{_plain(subtitle)}", fontsize=10.5, x=0.01, ha="left")
+            _save(figure, Path(folder) / name)
+
+
+def _projections(table: pd.DataFrame, quantity: str) -> Figure:
+    """One panel a variant on one scale, one line a projection: the paper's row of panels, correct responses."""
+    table = table[(table["quantity"] == quantity) & (table["response"] == "correct")]
+    variants = table["variant"].unique()
+    figure = Figure(figsize=(max(6.4, 2.9 * len(variants) + 0.6), 3.7), layout="constrained")
+    panels = figure.subplots(1, len(variants), sharex=True, sharey=True, squeeze=False)[0]
+    for axes, variant in zip(panels, variants, strict=True):
+        part = table[table["variant"] == variant]
+        _draw(axes, part, "projection")
+        axes.set(xlabel="layer (0 = first)", title=f"{VARIANTS[variant]}, n = {part['n'].max()}")
+    panels[0].set_ylabel(f"{LABELS[quantity]}\n(mean ± standard error)")
+    _scale(panels, table)
+    _legend(figure, panels[0], {name: PROJECTIONS[name] for name in table["projection"].unique()})
+    return figure
+
+
+def _responses(table: pd.DataFrame) -> Figure:
+    """One row a variant, each on a scale of its own; one column a projection; one line a kind of response."""
+    table = table[table["quantity"] == "nuclear_norm"]
+    variants, projections = table["variant"].unique(), table["projection"].unique()
+    size = (max(6.4, 2.3 * len(projections) + 0.6), 2.05 * len(variants) + 1.2)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(variants), len(projections), sharex=True, sharey="row", squeeze=False)
+    for row, variant in zip(grid, variants, strict=True):
+        part = table[table["variant"] == variant]
+        for axes, projection in zip(row, projections, strict=True):
+            _draw(axes, part[part["projection"] == projection], "response")
+        counts = part.groupby("response", sort=False)["n"].max()
+        row[0].set_ylabel(f"{VARIANTS[variant]}\nn = {' / '.join(map(str, counts))}\nnuclear norm")
+        _scale(row, part)
+    for axes, projection in zip(grid[0], projections, strict=True):
+        axes.set_title(PROJECTIONS[projection])
+    for axes in grid[-1]:
+        axes.set_xlabel("layer (0 = first)")
+    fullest = max(grid[:, 0], key=lambda axes: len(axes.lines))
+    _legend(figure, fullest, {name: f"{name} response" for name in table["response"].unique()})
+    return figure
+
+
+def _draw(axes: Axes, table: pd.DataFrame, by: str) -> None:
+    """One line with a band of one standard error for each value of the column ``by``."""
+    for place, (name, line) in enumerate(table.groupby(by, sort=False)):
+        layer, mean, error = (line[column].to_numpy(float) for column in ("layer", "mean", "standard_error"))
+        every = max(1, len(layer) // 6)  # markers of the lines stand at different layers, so that none hides another
+        axes.plot(layer, mean, label=name, markevery=(place * every // 4, every), **LOOKS[name])
+        axes.fill_between(layer, mean - error, mean + error, color=LOOKS[name]["color"], alpha=0.18, linewidth=0)
+
+
+def _scale(panels: Iterable[Axes], table: pd.DataFrame) -> None:
+    """The panels' common scale: from 0, or logarithmic where the means differ by more than a factor of 10."""
+    mean = table["mean"].to_numpy(float)
+    positive = mean[mean > 0]
+    spread = positive.max() / positive.min() if positive.size else 1
+    top = np.nanmax(np.append(mean + table["standard_error"].fillna(0).to_numpy(float), 1e-12))
+    for axes in panels:
+        if spread > 10 and table["quantity"].iloc[0] != "sigma1_ratio":
+            axes.set_yscale("log", nonpositive="clip")
+            axes.set_ylim(positive.min() / 1.3, top * 1.15)
+            axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.yaxis.set_major_formatter("{x:g}")
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        else:
+            axes.set_ylim(0, top * 1.06)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+
+
+def _legend(figure: Figure, axes: Axes, labels: dict[str, str]) -> None:
+    handles = {line.get_label(): line for line in axes.lines}
+    names = [name for name in labels if name in handles]
+    figure.legend(
+        [handles[name] for name in names],
+        [labels[name] for name in names],
+        loc="outside lower center",
+        ncols=len(names),
+    )
+
+
+def _plain(text: str) -> str:
+    """A title is text: a dollar sign in it starts no formula."""
+    return text.replace("$", r"\$")
+
+
+def _save(figure: Figure, path: Path) -> None:
+    for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
+        with whole_file(path.with_suffix(suffix)) as temporary:
+            figure.savefig(temporary, metadata=metadata, format=suffix[1:])

@@ -1,0 +1,114 @@
+"""The tables for people: numbers as CSV, the same with sensible digits as Markdown, LaTeX and for the report."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from layergrad.contracts.files import whole_file, write_text
+from layergrad.contracts.paths import TABLES
+from layergrad.contracts.tables import read_table
+from layergrad.report.words import number
+
+KEY = ["model", "task", "variant", "response"]
+HEADINGS = {
+    "n_failed": "failed",
+    "n_not_finite": "not finite",
+    "n_truncated": "truncated",
+    "median_prompt_tokens": "prompt tokens (median)",
+    "median_response_tokens": "response tokens (median)",
+    "mean_response_tokens": "response tokens (mean)",
+    "mean_loss": "loss (mean)",
+    "response": "against",
+    "noise_floor": "noise floor",
+    "noise_floor_95": "floor, 95 %",
+    "largest_layers": "five largest layers",
+    "mean_rank_bound": "rank bound (mean)",
+}
+_ERROR = "_standard_error"
+
+
+def numeric_tables(statistics: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
+    """Every one of ``TABLES`` as numbers, from the statistics by name. Controls and other quantities stay there."""
+    plain = {name: table[table["control"] == "none"] for name, table in statistics.items()}
+    norms, steps = (plain[name].query("quantity == 'nuclear_norm'") for name in ("layer_means", "mad"))
+    return {
+        "cells": _cells(plain["cells"]),
+        "nuclear_norm": _by_projection(norms.query("segment == 'all'"), [*KEY, "n"], "mean"),
+        "mad": _by_projection(steps, [*KEY, "segment"], "mad"),
+        "relative_difference": plain["relative_difference"].drop(columns=["family", "control"]),
+    }
+
+
+def _cells(table: pd.DataFrame) -> pd.DataFrame:
+    columns = ["n", "n_failed", "n_not_finite", "n_truncated", "median_prompt_tokens", "median_response_tokens"]
+    return table[[*KEY, *columns, "mean_response_tokens", "mean_loss", "mean_rank_bound", "provenance"]]
+
+
+def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
+    """One row a key in the order given; for each projection its value, its standard error and, if known, its flag."""
+    columns = {"": value, _ERROR: "standard_error"} | ({"_noisy": "noisy"} if "noisy" in table else {})
+    wide = table[key].drop_duplicates().set_index(key)
+    for projection in table["projection"].unique():
+        part = table[table["projection"] == projection].set_index(key)
+        for suffix, column in columns.items():
+            wide[projection + suffix] = part[column]
+    return wide.reset_index()
+
+
+def for_people(table: pd.DataFrame) -> pd.DataFrame:
+    """The same table as text: value ± standard error in one column, three digits, headings in words; * marks noise."""
+    shown = {}
+    for name in table.columns:
+        if name.endswith((_ERROR, "_noisy")):
+            continue
+        texts = [_text(value, name) for value in table[name]]
+        if name + _ERROR in table:
+            errors = table[name + _ERROR]
+            flags = table.get(name + "_noisy", pd.Series(False, index=table.index))
+            texts = [_with_error(*cell) for cell in zip(texts, errors, flags, strict=True)]
+        heading = "response" if name == "response" and "absolute" not in table else HEADINGS.get(name, name)
+        shown[heading] = texts
+    return pd.DataFrame(shown)
+
+
+def _text(value: object, name: str) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    return f"{value:g}" if name.startswith("median") and value == value else number(value)
+
+
+def _with_error(text: str, error: float, noisy: bool) -> str:
+    if pd.notna(error):
+        text = f"{text} ± {number(error, 2)}"
+    return f"{text} *" if noisy else text
+
+
+def write_tables(statistics: dict[str, str | Path], folder: str | Path) -> None:
+    """Write every one of ``TABLES`` into ``folder`` as .csv, .md and .tex; ``statistics`` are the files by name."""
+    tables = numeric_tables({name: read_table(path) for name, path in statistics.items()})
+    for name in TABLES:
+        path = Path(folder) / name
+        with whole_file(path.with_suffix(".csv")) as temporary:
+            tables[name].to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        shown = for_people(tables[name])
+        write_text(path.with_suffix(".md"), markdown(shown))
+        write_text(path.with_suffix(".tex"), latex(shown))
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """A pipe table in which every character of the data stands for itself."""
+    escaped = table.map(_markdown_text).rename(columns=_markdown_text)
+    return escaped.to_markdown(index=False, disable_numparse=True) + "\n"
+
+
+def _markdown_text(text: str) -> str:
+    text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", " ")
+    for mark in "\\|*_`[]":
+        text = text.replace(mark, "\\" + mark)
+    return text
+
+
+def latex(table: pd.DataFrame) -> str:
+    """A booktabs table (needs the packages booktabs and longtable), all text escaped."""
+    text = table.to_latex(index=False, escape=True, longtable=True)
+    return text.replace("±", r"$\pm$")
