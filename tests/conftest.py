@@ -1,0 +1,56 @@
+"""Tiny models with weights large enough to matter, and the tokenizer of the miniature study."""
+
+import os
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+ROOT = Path(__file__).parents[1]
+TINY = {
+    "vocab_size": 400,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+}
+
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+
+
+@pytest.fixture(scope="session")
+def root():
+    """The project's folder."""
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def tokenizer():
+    """The byte-level tokenizer of the miniature study, with 400 tokens."""
+    return AutoTokenizer.from_pretrained(ROOT / "tests/data/tokenizer")
+
+
+@pytest.fixture(scope="session")
+def tiny_model():
+    """Make a random model: weights of standard deviation 0.2, biases and norms that are not trivial."""
+
+    def make(model_type="llama", dtype=torch.float64, seed=0, **changes):
+        config = AutoConfig.for_model(model_type, **(TINY | changes))
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(config, attn_implementation="eager")
+        with torch.no_grad():
+            for name, weight in model.named_parameters():
+                weight.normal_(0, 0.2)
+                if "norm" in name:
+                    weight.add_(1)
+        return model.to(dtype).eval().requires_grad_(False)
+
+    return make
+
+
+@pytest.fixture
+def in_root(monkeypatch):
+    """Run from the project's folder, as its commands are."""
+    monkeypatch.chdir(ROOT)

@@ -1,0 +1,121 @@
+"""Loss, factors and statistics of whole samples against dense float64 autograd."""
+
+import numpy as np
+import pytest
+import torch
+from oracle import dense_gradients, dense_statistics
+
+from layergrad.contracts.errors import UserError
+from layergrad.gradients.capture import captured_factors
+from layergrad.gradients.loss import mean_cross_entropy, response_loss
+from layergrad.gradients.measure import Measurer
+from layergrad.models.projections import attention_projections
+from layergrad.models.tokens import EncodedResponse
+
+LENGTHS = {"short": 12, "as long as the smaller side": 17, "longer than both": 50}
+
+
+def sample(length, start, vocabulary=400, seed=0):
+    ids = np.random.default_rng(seed).integers(0, vocabulary, length)
+    return EncodedResponse(tuple(int(i) for i in ids), start, truncated=False)
+
+
+@pytest.fixture(params=["llama with biases", "qwen2", "one layer", "wider heads"])
+def model(request, tiny_model):
+    return {
+        "llama with biases": lambda: tiny_model("llama", attention_bias=True, tie_word_embeddings=True),
+        "qwen2": lambda: tiny_model("qwen2"),
+        "one layer": lambda: tiny_model("llama", num_hidden_layers=1),
+        "wider heads": lambda: tiny_model("llama", head_dim=24),
+    }[request.param]()
+
+
+@pytest.mark.parametrize("length", LENGTHS.values(), ids=LENGTHS.keys())
+@pytest.mark.parametrize("start", [1, 7, -1], ids=["all is response", "some", "one response token"])
+def test_statistics_agree_with_dense_autograd(model, length, start):
+    encoded = sample(length, start if start > 0 else length - 1)
+    loss, gradients = dense_gradients(model, list(encoded.ids), encoded.start)
+    measured = Measurer(model).measure(encoded)
+    assert measured.loss == pytest.approx(loss, rel=1e-12)
+    assert [(row["layer"], row["projection"]) for row in measured.rows] == list(gradients)
+    for row in measured.rows:
+        gradient = gradients[row["layer"], row["projection"]]
+        for name, truth in dense_statistics(gradient).items():
+            assert row[name] == pytest.approx(truth, rel=1e-6, abs=1e-12 * np.abs(gradient).max()), (name, row)
+
+
+def test_float32_agrees_with_dense_float64(tiny_model):
+    encoded = sample(60, 20)
+    _, gradients = dense_gradients(tiny_model(attention_bias=True), list(encoded.ids), encoded.start)
+    measured = Measurer(tiny_model(attention_bias=True, dtype=torch.float32)).measure(encoded)
+    for row in measured.rows:
+        truth = dense_statistics(gradients[row["layer"], row["projection"]])
+        for name in ("nuclear_norm", "frobenius_norm", "spectral_norm", "grad_max", "grad_min"):
+            assert row[name] == pytest.approx(truth[name], rel=1e-4), (name, row)
+
+
+def test_factors_give_every_entry_of_the_gradient(model):
+    encoded = sample(25, 10)
+    _, gradients = dense_gradients(model, list(encoded.ids), encoded.start)
+    caught = {}
+
+    def receive(group):
+        for projection in group.projections:
+            y = group.output_gradients[projection.name]
+            caught[projection.layer, projection.name] = (y.T @ group.inputs).numpy()
+
+    with captured_factors(attention_projections(model), receive):
+        response_loss(model, encoded).backward()
+    assert set(caught) == set(gradients)
+    for key, gradient in gradients.items():
+        np.testing.assert_allclose(caught[key], gradient, rtol=0, atol=1e-12 * np.abs(gradient).max(), err_msg=str(key))
+
+
+@pytest.mark.parametrize("start", [1, 2, 5, 11])
+def test_rank_bound_is_a_bound_and_is_reached(model, start):
+    """Equal tokens among others; float64 rank with the usual tolerance."""
+    ids = (5, 6, 5, 7, 5, 6, 8, 8, 9, 10, 5, 11)
+    encoded = EncodedResponse(ids, start, truncated=False)
+    _, gradients = dense_gradients(model, list(ids), start)
+    reached = 0
+    for row in Measurer(model).measure(encoded).rows:
+        rank = np.linalg.matrix_rank(gradients[row["layer"], row["projection"]])
+        assert rank <= row["rank_bound"], row
+        reached += rank == row["rank_bound"]
+    assert reached >= len(gradients) / 3
+
+
+def test_hooks_are_gone_after_an_error(tiny_model):
+    model = tiny_model()
+    with (
+        pytest.raises(RuntimeError, match="planted"),
+        captured_factors(attention_projections(model), lambda group: None),
+    ):
+        raise RuntimeError("planted")
+    assert not any(projection.module._forward_hooks for projection in attention_projections(model))
+
+
+def test_samples_do_not_leak_into_each_other(tiny_model):
+    measurer = Measurer(tiny_model(dtype=torch.float32))
+    first, other = sample(30, 10, seed=1), sample(18, 4, seed=2)
+    alone = measurer.measure(first)
+    measurer.measure(other)
+    assert measurer.measure(first) == alone
+
+
+def test_loss_and_its_gradient_in_float64():
+    generator = torch.Generator().manual_seed(0)
+    logits = (10 * torch.randn(200, 50, generator=generator)).requires_grad_()
+    targets = torch.randint(0, 50, (200,), generator=generator)
+    loss = mean_cross_entropy(logits, targets)
+    loss.backward()
+    exact = logits.detach().double().requires_grad_()
+    truth = -torch.stack([exact[i, t] - exact[i].exp().sum().log() for i, t in enumerate(targets)]).mean()
+    truth.backward()
+    assert loss.item() == pytest.approx(truth.item(), rel=1e-12)
+    torch.testing.assert_close(logits.grad.double(), exact.grad, rtol=1e-6, atol=1e-9)
+
+
+def test_attention_that_cannot_be_mapped_is_listed(tiny_model):
+    with pytest.raises(UserError, match=r"found 0 of 12; modules there: .*c_attn"):
+        attention_projections(tiny_model("gpt2", n_embd=32, n_head=4, n_layer=2))
