@@ -33,7 +33,7 @@ def smollm2(tmp_path_factory, root):
 
 
 def paper_rows():
-    """The first two rows of the paper's GSM8K data without chain of thought, from a copy named by an environment variable."""
+    """First two rows of the paper's GSM8K without chain of thought, from a copy that an environment variable names."""
     folder = os.environ.get("LAYERGRAD_PAPER_DATA")
     if not folder:
         pytest.skip("LAYERGRAD_PAPER_DATA names no folder with the authors' released data")

@@ -15,6 +15,7 @@ from layergrad.contracts.keys import FAMILIES, VARIANTS
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 SafeName = Annotated[str, Field(pattern=SAFE_NAME)]
+TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Family = Literal[FAMILIES]
 Variant = Literal[VARIANTS]
@@ -123,9 +124,9 @@ class ModelSpec(Strict):
 class VariantSpec(Strict):
     """How one variant's responses are rendered; the first three values are file names of templates."""
 
-    correct: str
-    incorrect: str | None = None
-    pool: str | None = Field(
+    correct: TemplateName
+    incorrect: TemplateName | None = None
+    pool: TemplateName | None = Field(
         default=None, description="what irrelevant sentences are taken from; as correct if not given"
     )
     provenance: str = Field(default="human", description="who wrote the correct response; may be a Jinja expression")
@@ -152,8 +153,8 @@ class TaskSpec(Strict):
     reader: Literal["rows", "champ", "gsm_symbolic", "wikipedia"] = "rows"
     options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
     group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
-    instruction: str = Field(description="template of the prompt")
-    answer: str | None = Field(default=None, description="template of the bare answer")
+    instruction: TemplateName = Field(description="template of the prompt")
+    answer: TemplateName | None = Field(default=None, description="template of the bare answer")
     variants: dict[Variant, VariantSpec] = Field(min_length=1)
     samples: dict[Variant, Annotated[Samples, Field()] | PositiveInt]
 

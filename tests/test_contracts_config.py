@@ -1,0 +1,133 @@
+"""Every mistake in a configuration is one line: file, key, what was given, what is allowed."""
+
+import shutil
+
+import pytest
+import yaml
+
+from layergrad.contracts import estimate
+from layergrad.contracts.config import load_study
+from layergrad.contracts.errors import UserError
+
+
+@pytest.fixture
+def config(tmp_path, root):
+    """A copy of the configuration folder, and a way to change one of its files."""
+    shutil.copytree(root / "config", tmp_path / "config")
+
+    def change(file, /, **values):
+        path = tmp_path / "config" / file
+        content = yaml.safe_load(path.read_text())
+        for key, value in values.items():
+            node = content
+            *parents, last = key.split("__")
+            for parent in parents:
+                node = node[parent]
+            node[last] = value
+        path.write_text(yaml.safe_dump(content))
+        return tmp_path / "config" / "test.yaml"
+
+    return change
+
+
+@pytest.mark.parametrize("study", ["config.yaml", "test.yaml"])
+def test_the_studies_of_the_project_are_valid(root, study):
+    loaded = load_study(root / "config" / study)
+    assert {task.name for task in loaded.tasks}
+    assert f"Study {loaded.name}:" in estimate.describe(loaded, 2)
+
+
+MISTAKES = {
+    "unknown key": ("test.yaml", {"seeds": 3}, r"test.yaml: seeds: unknown key; allowed here: .*seed.*\(3 given\)"),
+    "wrong type": ("test.yaml", {"max_length": "long"}, r"test.yaml: max_length: .*integer.*\('long' given\)"),
+    "out of range": ("test.yaml", {"max_length": 0}, r"max_length: .*greater than 0 \(0 given\)"),
+    "not a choice": (
+        "test.yaml",
+        {"irrelevant": "mixed"},
+        r"irrelevant: .*'length_matched' or 'shuffled' \('mixed' given\)",
+    ),
+    "missing model file": (
+        "test.yaml",
+        {"models": ["gpt-x"]},
+        r"test.yaml: models: 'gpt-x' given, but there is no .*tiny-llama",
+    ),
+    "missing task file": (
+        "test.yaml",
+        {"tasks": ["mini_mth"]},
+        r"tasks: 'mini_mth' given, but there is no .*mini_math",
+    ),
+    "models is no list": (
+        "test.yaml",
+        {"models": "tiny-llama"},
+        r"models: 'tiny-llama' given; allowed is a list of names",
+    ),
+    "a name that leaves its folder": ("test.yaml", {"name": "../x"}, r"test.yaml: name: .*\('../x' given\)"),
+    "a task twice": ("test.yaml", {"tasks": ["mini_math", "mini_math"]}, "tasks names one of .* twice"),
+    "nested unknown key": (
+        "test.yaml",
+        {"gradients__shard": 2},
+        r"gradients.shard: unknown key; allowed here: .*shards",
+    ),
+    "unknown variant": (
+        "tasks/mini_math.yaml",
+        {"variants__slow": {"correct": "mini/answer.j2", "tokens": 5}},
+        r"tasks/mini_math.yaml: variants.slow.*'none'",
+    ),
+    "samples without a variant": (
+        "tasks/mini_math.yaml",
+        {"samples": {"none": 3}},
+        r"samples are given for \['none'\], variants are",
+    ),
+    "missing template": (
+        "tasks/mini_math.yaml",
+        {"instruction": "mini/nope.j2"},
+        r"templates/mini/nope.j2: no such file",
+    ),
+    "a template that leaves its folder": (
+        "tasks/mini_math.yaml",
+        {"instruction": "../../../etc/hostname"},
+        r"mini_math.yaml: instruction: .*'\.\./\.\./\.\./etc/hostname' given",
+    ),
+    "no kind of source": (
+        "tasks/mini_math.yaml",
+        {"sources__rows": {"path": "x"}},
+        r"sources.rows: a source has one of: hub",
+    ),
+    "bad checksum": (
+        "tasks/mini_math.yaml",
+        {"sources__rows": {"url": "https://example.org/x", "sha256": "12"}},
+        r"sources.rows.sha256: ",
+    ),
+    "missing field": ("models/tiny-llama.yaml", {"weights": "pretrained"}, "pretrained weights need a source"),
+    "unknown dtype": (
+        "models/tiny-llama.yaml",
+        {"dtype": "int8"},
+        r"tiny-llama.yaml: dtype: .*'float32'.*\('int8' given\)",
+    ),
+}
+
+
+@pytest.mark.parametrize(("file", "values", "line"), MISTAKES.values(), ids=MISTAKES.keys())
+def test_a_mistake_is_one_line(config, file, values, line):
+    study = config(file, **values)
+    with pytest.raises(UserError, match=line) as caught:
+        load_study(study)
+    assert "\n" not in str(caught.value)
+
+
+def test_yaml_that_cannot_be_read_names_the_place(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text("name: x\nmodels: [a\n")
+    with pytest.raises(UserError, match=r"study.yaml:3:1: not valid YAML"):
+        load_study(study)
+    with pytest.raises(UserError, match=r"nothing.yaml: no such file"):
+        load_study(tmp_path / "nothing.yaml")
+    study.write_text("- a list")
+    with pytest.raises(UserError, match=r"a mapping of keys to values is expected, list given"):
+        load_study(study)
+
+
+def test_overrides_are_validated_too(root):
+    with pytest.raises(UserError, match="max_length: .*given"):
+        load_study(root / "config/test.yaml", {"max_length": -1})
+    assert load_study(root / "config/test.yaml", {"max_length": 99}).max_length == 99

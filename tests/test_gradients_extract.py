@@ -1,0 +1,150 @@
+"""The gradient job: parts, shards, failures and resuming, on the tiny model in files."""
+
+import hashlib
+import json
+
+import pandas as pd
+import pytest
+
+from layergrad.contracts.errors import UserError
+from layergrad.contracts.keys import sample_id
+from layergrad.contracts.tables import read_facts, read_table
+from layergrad.gradients import extract as job
+from layergrad.gradients.extract import Settings, Shard, extract
+from layergrad.gradients.measure import Measurer
+from layergrad.gradients.merge import find_shards, merge, refuse_failures
+from layergrad.models.load import ModelOrigin, origin_facts
+
+
+@pytest.fixture(scope="module")
+def model_folder(tmp_path_factory, tiny_model, tokenizer):
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model().float().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture
+def samples(root):
+    rows = [json.loads(line) for line in (root / "tests/data/mini_math.jsonl").read_text().splitlines()][:5]
+    return pd.DataFrame(
+        [
+            {
+                "task": "mini",
+                "sample_id": sample_id("mini", row["question"]),
+                "variant": variant,
+                "response": "correct",
+                "replicate": 0,
+                "control": "none",
+                "instruction": row["question"],
+                "output": row[field],
+            }
+            for row in rows
+            for variant, field in (("none", "answer"), ("detailed", "detailed"))
+        ]
+    )
+
+
+def run(samples, folder, prefix, shard=Shard(), **settings):  # noqa: B008
+    origin = ModelOrigin.of(str(folder))
+    extract(samples, origin, origin_facts(origin), Settings(**settings), prefix, f"{prefix}.parts", shard)
+
+
+def digest(prefix):
+    return [hashlib.sha256(open(f"{prefix}{end}", "rb").read()).hexdigest() for end in (".parquet", ".samples.parquet")]
+
+
+def test_shards_merge_to_the_bytes_of_one_job(samples, model_folder, tmp_path):
+    run(samples, model_folder, tmp_path / "whole")
+    for index in (1, 2, 3):
+        shard = Shard(index, 3)
+        run(samples, model_folder, f"{tmp_path / 'cut'}{shard.suffix}", shard)
+    merge(find_shards(str(tmp_path / "cut")), tmp_path / "cut")
+    assert digest(tmp_path / "whole") == digest(tmp_path / "cut")
+    table = read_table(tmp_path / "whole.parquet")
+    assert len(table) == len(samples) * 3 * 4
+    assert read_facts(tmp_path / "whole.parquet")["settings"]["dtype"] == "float32"
+    assert not list(tmp_path.glob("*.parts"))
+
+
+def test_a_job_that_was_interrupted_goes_on_where_it_stopped(samples, model_folder, tmp_path, monkeypatch):
+    run(samples, model_folder, tmp_path / "undisturbed")
+    measured = []
+    measure = Measurer.measure
+
+    def measure_four(self, encoded):
+        if len(measured) == 4:
+            raise KeyboardInterrupt
+        measured.append(encoded)
+        return measure(self, encoded)
+
+    monkeypatch.setattr(Measurer, "measure", measure_four)
+    with pytest.raises(KeyboardInterrupt):
+        run(samples, model_folder, tmp_path / "resumed")
+    again = []
+    monkeypatch.setattr(Measurer, "measure", lambda self, encoded: again.append(encoded) or measure(self, encoded))
+    run(samples, model_folder, tmp_path / "resumed")
+    assert len(again) == len(samples) - 4
+    assert digest(tmp_path / "undisturbed") == digest(tmp_path / "resumed")
+
+
+def test_parts_of_other_settings_and_torn_parts_are_not_used(samples, model_folder, tmp_path, monkeypatch):
+    run(samples, model_folder, tmp_path / "truth", max_length=60)
+    monkeypatch.setattr(job.Parts, "remove", lambda self: None)
+    run(samples, model_folder, tmp_path / "g")
+    for part in list((tmp_path / "g.parts").rglob("*.parquet"))[:3]:
+        part.write_bytes(part.read_bytes()[:100])
+    first = digest(tmp_path / "g")
+    run(samples, model_folder, tmp_path / "g")
+    assert digest(tmp_path / "g") == first
+    run(samples, model_folder, tmp_path / "g", max_length=60)
+    assert digest(tmp_path / "g") == digest(tmp_path / "truth")
+
+
+def test_failures_are_rows_with_a_reason(samples, model_folder, tmp_path):
+    samples.loc[0, "instruction"] = "pens " * 400
+    run(samples, model_folder, tmp_path / "g", max_length=200)
+    table = read_table(tmp_path / "g.samples.parquet").set_index("sample_id")
+    failed = table[table["status"] == "failed"]
+    assert len(failed) == 1
+    assert failed["reason"].iloc[0].startswith("no response token left")
+    assert failed["truncated"].all()
+    gradients = read_table(tmp_path / "g.parquet")
+    assert len(gradients) == (len(samples) - 1) * 12
+    with pytest.raises(UserError, match="1 of 10 samples failed, at most 5% may"):
+        refuse_failures(table, "g", 0.05)
+    refuse_failures(table, "g", 0.1)
+
+
+def test_too_many_failures_write_nothing(samples, model_folder, tmp_path):
+    run(samples, model_folder, tmp_path / "g", max_length=3)
+    with pytest.raises(UserError, match="10 of 10 samples failed"):
+        merge([str(tmp_path / "g")], tmp_path / "merged")
+    assert not list(tmp_path.glob("merged*"))
+
+
+def test_foreign_and_missing_shards_are_refused(samples, model_folder, tmp_path):
+    for index, length in ((1, 1024), (2, 60)):
+        shard = Shard(index, 2)
+        run(samples, model_folder, f"{tmp_path / 'g'}{shard.suffix}", shard, max_length=length)
+    with pytest.raises(UserError, match="made from another model, samples, settings or code"):
+        merge(find_shards(str(tmp_path / "g")), tmp_path / "g")
+    (tmp_path / "g.shard-1-of-2.samples.parquet").unlink()
+    with pytest.raises(UserError, match=r"missing or of another number: g.shard-1-of-2"):
+        find_shards(str(tmp_path / "g"))
+
+
+def test_out_of_memory_at_one_sample_is_its_failure(samples, model_folder, tmp_path, monkeypatch):
+    measure = Measurer.measure
+
+    def short_of_memory(self, encoded):
+        if len(encoded.ids) > 100:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return measure(self, encoded)
+
+    monkeypatch.setattr(Measurer, "measure", short_of_memory)
+    run(samples, model_folder, tmp_path / "g")
+    table = read_table(tmp_path / "g.samples.parquet")
+    reasons = table["reason"].dropna()
+    assert 0 < len(reasons) < len(samples)
+    assert reasons.str.match(r"out of memory on \d+ tokens").all()
