@@ -5,6 +5,7 @@ import pandas as pd
 from layergrad.contracts.config import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import text_sha256
+from layergrad.contracts.keys import RESPONSES
 
 
 def select(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> dict[tuple[str, str], pd.DataFrame]:
@@ -20,7 +21,14 @@ def select(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> dict[tuple[str,
         for response, count in task.samples_of(variant).model_dump().items()
         if count
     }
-    ordered = _in_order(rendered, [f"{variant}.{response}" for variant, response in counts], seed)
+    # All responses count that the task can have, not those it asks for: the order must not depend on the counts.
+    columns = [
+        f"{variant}.{response}"
+        for variant, spec in task.variants.items()
+        for response in RESPONSES
+        if response != "incorrect" or spec.incorrect
+    ]
+    ordered = _in_order(rendered, columns, seed)
     return {cell: _first(ordered, cell, count, task) for cell, count in counts.items()}
 
 

@@ -38,8 +38,9 @@ _SHOWS_FIRST = re.compile(r"(?:nihongo\d?|ipa)$")
 _SHOWS_NOTHING = re.compile(
     r"(?:sfn\w*|efn\w*|refn|r|rp|ref|cite.*|citation.*|cn|fact|harv.*|reflist.*|ipa.*|respell|pron.*|audio|listen|"
     r"dubious.*|disputed.*|who|by whom|according to whom|when|where|which|why|vague|or|full|better.*|clarify.*|"
-    r"verify.*|failed verification|page needed|quantify|dead link|contradict.*|update.*|inline.*|synthesis.*|original.*|"
-    r"unreferenced.*|.*refimprove.*|inconsistent.*|good article|infobox.*|taxobox.*|automatic taxobox|coord.*|anchor.*|"
+    r"verify.*|failed verification|unreferenced.*|page needed|quantify|dead link|contradict.*|update.*|"
+    r"inline.*|synthesis.*|original.*|.*refimprove.*|inconsistent.*|good article|infobox.*|taxobox.*|"
+    r"automatic taxobox|coord.*|anchor.*|"
     r"flagicon|.* icon|increase|decrease|use .*|pp.*|about|other uses.*|redirect.*|main.*|see also.*|further.*|"
     r"portal.*|authority.*|wide image|multiple image.*|clear.*|pb|-)$"
 )

@@ -65,11 +65,11 @@ def _instances(number: int, generate: Callable, options: Options, seed: int) -> 
 
 
 def _draws(number: int, generate: Callable, rng: random.Random) -> Iterator[dict[str, Any]]:
-    """Clean problems: without the noise of binary fractions, and with a rationale that ends in the answer."""
+    """Clean problems: without the noise of binary fractions, a negative answer, or a rationale that ends otherwise."""
     for _ in range(_ATTEMPTS):
         problem = generate(rng, _DIFFICULTY)
         row = _row(number, problem["question"], problem["answer"], problem["metadata"]["answer_cot"])
-        if row and float(row["answer"]) == float(problem["metadata"]["answer_value"]):
+        if row and float(row["answer"]) == float(problem["metadata"]["answer_value"]) >= 0:
             yield row
 
 

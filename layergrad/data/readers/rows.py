@@ -1,35 +1,40 @@
-"""Rows from JSON, JSON lines, CSV and Parquet files, and from the hub."""
+"""Rows from JSON, JSON lines, CSV and Parquet files, and so from the hub, whose rows are kept as Parquet.
 
-import tempfile
+Values are taken as they stand: in CSV "007" is no number and "NA" is an answer, and in JSON a date is a text.
+"""
+
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import datasets
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from layergrad.contracts.config import Strict
 from layergrad.contracts.errors import UserError
-
-# Every value of a CSV file is text as it stands: "007" is no number and "NA" is an answer.
-_LOADERS = {
-    ".json": ("json", {}),
-    ".jsonl": ("json", {}),
-    ".csv": ("csv", {"dtype": "str", "keep_default_na": False}),
-    ".parquet": ("parquet", {}),
-}
+from layergrad.data.readers.files import load_json
 
 
 class Options(Strict):
     """There are none: templates name the fields of the rows."""
 
 
-def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens: Callable[[str], int]):
-    """The rows of all files, source by source. Raises ``UserError`` for a file that is empty or cannot be read."""
+def read(
+    files: dict[str, list[Path]], options: Options, seed: int, count_tokens: Callable[[str], int]
+) -> datasets.Dataset:
+    """The rows of all files, source by source, with the files' own fields; a null value is an empty one.
+
+    Raises ``UserError`` for a file that is empty or cannot be read, and for rows whose fields differ.
+    """
     tables = [_load(path) for paths in files.values() for path in paths]
-    try:
-        return datasets.concatenate_datasets(tables)
-    except (ValueError, datasets.exceptions.DatasetsError) as error:
+    fields = [set(table.column_names) for table in tables]
+    if any(one != fields[0] for one in fields):
         names = ", ".join(str(path) for paths in files.values() for path in paths)
-        raise UserError(f"{names}: rows of these files do not fit together: {str(error).splitlines()[0]}") from error
+        raise UserError(f"{names}: fields differ between these files: {sorted(set.union(*fields))} in all of them")
+    return datasets.concatenate_datasets(tables)
 
 
 def _load(path: Path) -> datasets.Dataset:
@@ -37,12 +42,51 @@ def _load(path: Path) -> datasets.Dataset:
         raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_LOADERS)}")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
-    loader, settings = _LOADERS[path.suffix]
-    with tempfile.TemporaryDirectory() as cache:
+    try:
+        rows = _LOADERS[path.suffix](path)
+    except (ValueError, pa.ArrowException, OSError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: cannot be read as {path.suffix.removeprefix('.')}: {reason}") from error
+    if not len(rows):
+        raise UserError(f"{path}: the file has no rows")
+    return rows
+
+
+def _from_json(path: Path) -> datasets.Dataset:
+    return _from_records(load_json(path), path)
+
+
+def _from_json_lines(path: Path) -> datasets.Dataset:
+    records = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         try:
-            return datasets.load_dataset(
-                loader, data_files=str(path), split="train", cache_dir=cache, keep_in_memory=True, **settings
-            )
-        except (datasets.exceptions.DatasetsError, ValueError, OSError) as error:
-            reason = str(error.__cause__ or error).strip().splitlines()[0]
-            raise UserError(f"{path}: cannot be read as {path.suffix.removeprefix('.')}: {reason}") from error
+            records += [json.loads(line)] if line.strip() else []
+        except json.JSONDecodeError as error:
+            raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from error
+    return _from_records(records, path)
+
+
+def _from_records(records: Any, path: Path) -> datasets.Dataset:
+    """A row for every record. Records without rows, or without fields in common, are the user's mistake."""
+    if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
+        raise UserError(f"{path}: a list of objects is expected, one a row")
+    fields = list(dict.fromkeys(field for record in records for field in record))
+    for number, record in enumerate(records, start=1):
+        missing = [field for field in fields if field not in record]
+        if missing:
+            raise UserError(f"{path}: row {number}: the field {missing[0]!r} is missing, which other rows have")
+    try:
+        return datasets.Dataset.from_dict({field: [record[field] for record in records] for field in fields})
+    except pa.ArrowException as error:
+        raise UserError(f"{path}: values of one field differ in kind: {error}") from error
+
+
+def _from_csv(path: Path) -> datasets.Dataset:
+    return datasets.Dataset.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
+
+
+def _from_parquet(path: Path) -> datasets.Dataset:
+    return datasets.Dataset(pq.read_table(path))
+
+
+_LOADERS = {".json": _from_json, ".jsonl": _from_json_lines, ".csv": _from_csv, ".parquet": _from_parquet}

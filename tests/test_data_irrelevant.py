@@ -1,0 +1,143 @@
+"""Irrelevant responses against what a plain loop over all sentences says."""
+
+import random
+import re
+
+import pytest
+
+from layergrad.data.irrelevant import Response, irrelevant, kind
+
+ROWS = 60
+
+
+def count_tokens(text):
+    """A word, a number or a mark is a token."""
+    return len(re.findall(r"\w+|[^\w\s]", text))
+
+
+def sentence(rng, row, place):
+    """One that tells its row, of 5 to 30 words."""
+    words = " ".join(
+        rng.choices(["we", "add", "both", "sides", "of", "it", "and", "find", "that"], k=rng.randint(4, 29))
+    )
+    return f"Row{row}x{place} {words}{rng.choice(['.', '.', '.', ':', ''])}"
+
+
+def worked_answer(rng, row):
+    """A model's answer as they are: headings, lists and formulas on lines of their own."""
+    lines = ["## Solution", "", sentence(rng, row, 0), ""]
+    for step in range(1, rng.randint(4, 12)):
+        lines += [f"{step}. {sentence(rng, row, step).rstrip(':')}", "   - " + sentence(rng, row, step + 100)]
+        lines += ["", "\\[", f"a_{row} = {rng.randint(1, 99)} + {step}", "\\]", ""]
+    return "\n".join([*lines, f"**Answer:** Row{row} says {row}."])
+
+
+@pytest.fixture(scope="module")
+def responses():
+    rng = random.Random(1)
+    texts = [worked_answer(rng, row) for row in range(ROWS)]
+    return [Response(f"id{row}", f"g{row // 2}", text, text) for row, text in enumerate(texts)]
+
+
+@pytest.mark.parametrize("method", ["length_matched", "shuffled"])
+def test_nothing_is_taken_from_the_own_group(responses, method):
+    for row, text in enumerate(irrelevant(responses, method, 0, count_tokens)):
+        rows = [int(found) for found in re.findall(r"Row(\d+)", text)]
+        assert rows
+        assert not {row // 2 * 2, row // 2 * 2 + 1} & set(rows)
+
+
+def test_length_matched_keeps_lines_and_length(responses):
+    for response, text in zip(responses, irrelevant(responses, "length_matched", 0, count_tokens), strict=True):
+        layout = [re.match(r"\s*(?:\d+\. |- |## |\\[\[\]])?", line).group() for line in response.text.split("\n")]
+        assert [re.match(r"\s*(?:\d+\. |- |## |\\[\[\]])?", line).group() for line in text.split("\n")] == layout
+        assert count_tokens(text) == pytest.approx(count_tokens(response.text), rel=0.03)
+        own = re.findall(r"Row\d+x\d+", text)
+        assert len(own) == len(set(own))  # no sentence twice
+
+
+def test_headings_of_all_rows_recur(responses):
+    assert all(text.startswith("## Solution\n") for text in irrelevant(responses, "length_matched", 0, count_tokens))
+
+
+def test_one_sentence_is_replaced_by_the_nearest_of_its_ending():
+    rng = random.Random(2)
+    texts = [sentence(rng, row, 0) for row in range(ROWS)]
+    made = irrelevant(
+        [Response(f"id{i}", f"g{i}", t, t) for i, t in enumerate(texts)], "length_matched", 0, count_tokens
+    )
+    for own, text in zip(texts, made, strict=True):
+        alike = [other for other in texts if other != own and other[-1] in ".:" and other[-1] == own[-1]]
+        alike = alike or [other for other in texts if other != own]
+        distances = {other: abs(count_tokens(other) - count_tokens(own)) for other in alike}
+        if own[-1] in ".:" and min(distances.values()) <= 1:
+            assert distances[text] == min(distances.values())
+        assert text != own
+
+
+def test_a_text_depends_on_its_own_id_and_the_seed_alone(responses):
+    made = irrelevant(responses, "length_matched", 0, count_tokens)
+    again = irrelevant(responses[::-1], "length_matched", 0, count_tokens)[::-1]
+    assert made == again
+    assert made != irrelevant(responses, "length_matched", 1, count_tokens)
+
+
+def test_shuffled_deals_every_sentence_once():
+    rows = [Response(f"id{i}", f"g{i}", f"S{i}a. S{i}b. S{i}c.", f"S{i}a. S{i}b. S{i}c.") for i in range(40)]
+    made = irrelevant(rows, "shuffled", 0, count_tokens)
+    dealt = " ".join(made).split()
+    assert all(len(text.split()) == 3 for text in made)
+    assert len(dealt) - len(set(dealt)) <= 6  # only a row that would have been left with its own is dealt anew
+
+
+def test_empty_response_and_nothing_to_lend():
+    rows = [Response("a", "g", "One. Two.", "One. Two."), Response("b", "g", "", "")]
+    for method in ("length_matched", "shuffled"):
+        assert irrelevant(rows, method, 0, count_tokens) == ["", ""]
+
+
+def test_bare_answers_differ_and_are_of_their_kind():
+    answers = [
+        "1",
+        "23",
+        "456",
+        "1.5",
+        "2.25",
+        "Yes",
+        "no",
+        "x+1",
+        "n^2/2",
+        "(A)",
+        "(B)",
+        "No such number",
+        "23",
+        "yes",
+    ]
+    rows = [Response(f"id{i}", f"id{i}", answer, answer, bare=True) for i, answer in enumerate(answers)]
+    made = irrelevant(rows, "length_matched", 0, count_tokens)
+    for own, other in zip(answers, made, strict=True):
+        assert other in answers
+        assert other.casefold() != own.casefold()
+        same_kind = {a for a in answers if kind(a) == kind(own) and a.casefold() != own.casefold()}
+        candidates = same_kind or {a for a in answers if a.casefold() != own.casefold()}
+        assert other in candidates
+        nearest = min(abs(count_tokens(a) - count_tokens(own)) for a in candidates)
+        assert abs(count_tokens(other) - count_tokens(own)) == nearest
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        ("12", "integer"),
+        ("-1,200", "integer"),
+        ("$5", "integer"),
+        ("0.5", "decimal"),
+        ("1/2", "expression"),
+        ("sqrt(3)/3, or equivalently 1/sqrt(3)", "expression"),
+        ("Yes", "yes_no"),
+        ("(C)", "choice"),
+        ("0 is the only possible value", "text"),
+    ],
+)
+def test_kind(answer, expected):
+    assert kind(answer) == expected
