@@ -12,7 +12,7 @@ with rule(snakemake):
         snakemake.input.data,
         Path(snakemake.output[0]).parent,
         model=snakemake.params.model,
-        task=snakemake.params.task,
+        task=snakemake.wildcards.task,
         seed=snakemake.params.seed,
         noisy_above=snakemake.params.noisy_above,
     )

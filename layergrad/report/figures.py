@@ -116,7 +116,7 @@ def _draw(axes: Axes, table: pd.DataFrame, by: str) -> None:
         layer, mean, error = (line[column].to_numpy(float) for column in ("layer", "mean", "standard_error"))
         every = max(1, len(layer) // 6)  # markers of the lines stand at different layers, so that none hides another
         axes.plot(layer, mean, label=name, markevery=(place * every // 4, every), **LOOKS[name])
-        axes.fill_between(layer, mean - error, mean + error, color=LOOKS[name]["color"], alpha=0.18, linewidth=0)
+        axes.fill_between(layer, mean - error, mean + error, color=LOOKS[name]["color"], alpha=0.25, linewidth=0)
 
 
 def _scale(panels: Iterable[Axes], table: pd.DataFrame) -> None:

@@ -93,9 +93,7 @@ def findings(numbers: Numbers) -> list[Finding]:
         _along_chain(numbers, REASONING_ROUGHNESS, *mad),
         _early_and_late(numbers),
         _apart(numbers, "irrelevant", "Do gradients tell correct reasoning from irrelevant text?", REASONING_VARIANTS),
-        _apart(
-            numbers, "incorrect", "Do gradients tell correct from mistaken reasoning?", REASONING_VARIANTS
-        ),
+        _apart(numbers, "incorrect", "Do gradients tell correct from mistaken reasoning?", REASONING_VARIANTS),
         _apart(numbers, "irrelevant", "Do gradients tell correct knowledge from irrelevant text?", KNOWLEDGE_VARIANTS),
         _along_chain(numbers, LENGTH_SIZE, *norm),
         _along_chain(numbers, LENGTH_ROUGHNESS, *mad),
@@ -181,14 +179,13 @@ def _early_and_late(numbers: Numbers) -> Finding | None:
         return None
     order = pd.MultiIndex.from_frame(table[wide.index.names].drop_duplicates())
     ratio = (wide["early"] / wide["last"]).loc[order].dropna()
-    templated = [(task, variant) in numbers.templated() for _, task, variant, _ in ratio.index]
-    evidence, aside = (_ratio_lines(numbers, part) for part in (ratio[~np.array(templated)], ratio[templated]))
-    return Finding(
-        "Which layers have the larger gradients, the early or the last ones?",
-        _ratio_answer(ratio[~np.array(templated)]),
-        evidence,
-        aside,
-    )
+    if ratio.empty:
+        return None  # a model of so few layers that a segment is empty
+    templated = numbers.templated()
+    theirs = np.array([(task, variant) in templated for _, task, variant, _ in ratio.index])
+    question = "Which layers have the larger gradients, the early or the last ones?"
+    evidence, aside = (_ratio_lines(numbers, part) for part in (ratio[~theirs], ratio[theirs]))
+    return Finding(question, _ratio_answer(ratio[~theirs]), evidence, aside)
 
 
 def _ratio_answer(ratio: pd.Series) -> str:

@@ -52,7 +52,7 @@ def write_report(
             for task in study["tasks"]
         ],
         "segments": _segments(numbers.tables["mad"]),
-        "single": _fewest(numbers.tables["cells"]),
+        "fewest": counted(int(numbers.tables["cells"]["n"].min()), "response"),
         "facts": read_facts(statistics["cells"]),
         "settings": yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100),
     }
@@ -126,11 +126,6 @@ def _counts(cells: pd.DataFrame, study: dict[str, Any]) -> str:
         f"{counted(int(cells['n'].sum()), 'response')} of {counted(len(study['tasks']), 'task')} were measured on "
         f"{counted(len(study['models']), 'model')}, {tokens:,.0f} response tokens in all."
     )
-
-
-def _fewest(cells: pd.DataFrame) -> int:
-    """The smallest number of responses that a mean stands on."""
-    return int(cells["n"].min())
 
 
 def _segments(mad: pd.DataFrame) -> list[dict[str, Any]]:

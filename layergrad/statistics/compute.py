@@ -41,7 +41,8 @@ def compute_statistics(
         "relative_difference": relative_difference(measured, seed),
         "relative_difference_layers": relative_difference_layers(measured),
     }
-    facts = read_facts(gradients) | {"statistics": {"seed": seed, "noisy_above": noisy_above, "draws": DRAWS}}
+    settings = {"seed": seed, "noisy_above": noisy_above, "draws": DRAWS}
+    facts = {"gradients": read_facts(gradients), "data": read_facts(data), "statistics": settings}
     labels = {"model": model["name"], "task": task, "family": measured.responses["family"].iloc[0]}
     for name in STATISTICS:
         write_statistics(_labelled(tables[name], labels), Path(folder) / f"{name}.parquet", facts)
