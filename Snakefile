@@ -16,10 +16,14 @@ include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/gradients.smk"
 include: "rules/statistics.smk"
+include: "rules/report.smk"
 include: "rules/collect.smk"
 
 
 rule all:
     default_target: True
     input:
-        PATHS.statistics / "MANIFEST.json",
+        rules.data.input,
+        rules.gradients.input,
+        rules.statistics.input,
+        rules.report.input,

@@ -4,12 +4,13 @@ PHASES = {
     "data": each(*rules.build_task.output),
     "gradients": each(*rules.merge_gradients.output),
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
+    "figures": each(*rules.draw_figures.output),
+    "tables": list(rules.write_tables.output.tables),
+    "report": list(rules.write_report.output),
 }
 
 
 rule write_manifest:
-    message:
-        "Closing the phase {wildcards.phase}"
     input:
         lambda wildcards: PHASES[wildcards.phase],
     output:
@@ -24,6 +25,8 @@ rule write_manifest:
     resources:
         mem_mb=500,
         runtime=10,
+    message:
+        "Closing the phase {wildcards.phase}"
     script:
         "../scripts/write_manifest.py"
 
@@ -41,3 +44,11 @@ rule gradients:
 rule statistics:
     input:
         PATHS.statistics / "MANIFEST.json",
+
+
+rule report:
+    input:
+        PATHS.figures / "MANIFEST.json",
+        PATHS.tables / "MANIFEST.json",
+        PATHS.report / "MANIFEST.json",
+        PATHS.metrics,

@@ -1,6 +1,7 @@
 """The study's configuration, and where things lie; the rules take both from here."""
 
 import sys
+from pathlib import Path
 
 from layergrad.contracts import estimate
 from layergrad.contracts.config import FileSource, load_study

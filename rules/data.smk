@@ -2,8 +2,6 @@
 
 
 rule fetch_sources:
-    message:
-        "Fetching the sources of {wildcards.task}"
     input:
         lambda wildcards: local_files(*STUDY.task(wildcards.task).sources.values()),
     output:
@@ -12,19 +10,19 @@ rule fetch_sources:
         PATHS.logs / "fetch_sources" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "fetch_sources" / "{task}.tsv"
-    params:
-        sources=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json")["sources"],
     threads: 1
     resources:
         mem_mb=500,
         runtime=30,
+    params:
+        sources=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json")["sources"],
+    message:
+        "Fetching the sources of {wildcards.task}"
     script:
         "../scripts/fetch_sources.py"
 
 
 rule build_task:
-    message:
-        "Building the samples of {wildcards.task}"
     input:
         sources=rules.fetch_sources.output[0],
         tokenizer=PATHS.models / STUDY.length_tokenizer / "tokenizer.json",
@@ -34,15 +32,17 @@ rule build_task:
         PATHS.logs / "build_task" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "build_task" / "{task}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=30,
     params:
         task=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json"),
         templates=lambda wildcards: STUDY.template_texts(STUDY.task(wildcards.task)),
         seed=STUDY.seed,
         irrelevant=STUDY.irrelevant,
         code=code_version("data"),
-    threads: 1
-    resources:
-        mem_mb=1500,
-        runtime=30,
+    message:
+        "Building the samples of {wildcards.task}"
     script:
         "../scripts/build_task.py"

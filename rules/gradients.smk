@@ -19,8 +19,6 @@ def measurement(wildcards):
 
 
 rule extract_gradients:
-    message:
-        "Measuring the gradients of {wildcards.task} on {wildcards.model}, shard {wildcards.shard}"
     input:
         card=rules.prepare_model.output.card,
         samples=rules.build_task.output[0],
@@ -31,25 +29,23 @@ rule extract_gradients:
         PATHS.logs / "extract_gradients" / "{model}" / "{task}.{shard}.log",
     benchmark:
         PATHS.benchmarks / "extract_gradients" / "{model}" / "{task}.{shard}.tsv"
+    threads: STUDY.gradients.threads
+    resources:
+        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
+        runtime=lambda wildcards: estimate.job_minutes(STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task)),
     params:
         settings=measurement,
         prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
         parts=PATHS.parts,
         shards=STUDY.gradients.shards,
         code=code_version("models", "gradients"),
-    threads: STUDY.gradients.threads
-    resources:
-        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
-        runtime=lambda wildcards: estimate.job_minutes(
-            STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task)
-        ),
+    message:
+        "Measuring the gradients of {wildcards.task} on {wildcards.model}, shard {wildcards.shard}"
     script:
         "../scripts/extract_gradients.py"
 
 
 rule merge_gradients:
-    message:
-        "Joining the gradients of {wildcards.task} on {wildcards.model}"
     input:
         expand(rules.extract_gradients.output, shard=SHARDS, allow_missing=True),
     output:
@@ -59,13 +55,15 @@ rule merge_gradients:
         PATHS.logs / "merge_gradients" / "{model}" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "merge_gradients" / "{model}" / "{task}.tsv"
-    params:
-        shards=expand(SHARD, shard=SHARDS, allow_missing=True),
-        prefix=str(GRADIENTS),
-        max_failure_rate=STUDY.gradients.max_failure_rate,
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        shards=expand(SHARD, shard=SHARDS, allow_missing=True),
+        prefix=str(GRADIENTS),
+        max_failure_rate=STUDY.gradients.max_failure_rate,
+    message:
+        "Joining the gradients of {wildcards.task} on {wildcards.model}"
     script:
         "../scripts/merge_gradients.py"

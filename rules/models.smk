@@ -2,8 +2,6 @@
 
 
 rule prepare_model:
-    message:
-        "Preparing {wildcards.model}"
     input:
         lambda wildcards: local_files(STUDY.model(wildcards.model).source, STUDY.model(wildcards.model).tokenizer),
     output:
@@ -13,12 +11,14 @@ rule prepare_model:
         PATHS.logs / "prepare_model" / "{model}.log",
     benchmark:
         PATHS.benchmarks / "prepare_model" / "{model}.tsv"
-    params:
-        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
-        folder=lambda wildcards: PATHS.models / wildcards.model,
     threads: 1
     resources:
         mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
         runtime=60,
+    params:
+        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
+        folder=lambda wildcards: PATHS.models / wildcards.model,
+    message:
+        "Preparing {wildcards.model}"
     script:
         "../scripts/prepare_model.py"

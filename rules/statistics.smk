@@ -2,35 +2,37 @@
 
 
 rule compute_statistics:
-    message:
-        "Computing the statistics of {wildcards.task} on {wildcards.model}"
     input:
         gradients=rules.merge_gradients.output.gradients,
         samples=rules.merge_gradients.output.samples,
         data=rules.build_task.output[0],
     output:
-        [PATHS.statistics / "{model}" / "{task}" / f"{table}.{kind}" for table in STATISTICS for kind in ("parquet", "csv")],
+        [
+            PATHS.statistics / "{model}" / "{task}" / f"{table}.{kind}"
+            for table in STATISTICS
+            for kind in ("parquet", "csv")
+        ],
     log:
         PATHS.logs / "compute_statistics" / "{model}" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "compute_statistics" / "{model}" / "{task}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=15,
     params:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
         task=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json"),
         seed=STUDY.seed,
         noisy_above=STUDY.noisy_above,
         code=code_version("statistics"),
-    threads: 1
-    resources:
-        mem_mb=1000,
-        runtime=15,
+    message:
+        "Computing the statistics of {wildcards.task} on {wildcards.model}"
     script:
         "../scripts/compute_statistics.py"
 
 
 rule collect_statistics:
-    message:
-        "Collecting the statistics of the study"
     input:
         each(*[PATHS.statistics / "{model}" / "{task}" / f"{table}.parquet" for table in STATISTICS]),
     output:
@@ -39,11 +41,13 @@ rule collect_statistics:
         PATHS.logs / "collect_statistics.log",
     benchmark:
         PATHS.benchmarks / "collect_statistics.tsv"
-    params:
-        code=code_version("statistics"),
     threads: 1
     resources:
         mem_mb=1000,
         runtime=10,
+    params:
+        code=code_version("statistics"),
+    message:
+        "Collecting the statistics of the study"
     script:
         "../scripts/collect_statistics.py"
