@@ -121,7 +121,8 @@ def test_the_seed_changes_the_choice(build):
     assert by_key(build()) != by_key(build(seed=1))
 
 
-def test_order_of_rows():
+@pytest.mark.parametrize("seed", range(8))
+def test_order_of_rows(seed):
     """Against sorting by hand: fuller rows first, one of each group before any second."""
     task = make_task(variants={"none": VARIANTS["none"]}, samples={"none": {"correct": 6, "irrelevant": 6}})
     rows = pd.DataFrame(
@@ -132,7 +133,7 @@ def test_order_of_rows():
             "none.irrelevant": ["text" if n % 3 else "" for n in range(12)],
         }
     )
-    chosen = select(rows, task, 0)
+    chosen = select(rows, task, seed)
     full = [f"id{n}" for n in range(12) if n % 3]
     ids = chosen["none", "correct"]["sample_id"].tolist()
     assert set(ids) <= set(full)

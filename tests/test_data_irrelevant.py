@@ -60,6 +60,26 @@ def test_headings_of_all_rows_recur(responses):
     assert all(text.startswith("## Solution\n") for text in irrelevant(responses, "length_matched", 0, count_tokens))
 
 
+def test_headings_recur_and_answers_do_not():
+    """Though other sentences have the length of both."""
+    texts = [f"Check it:\nRow{n} so:\nRow{n} adds up.\nThe answer is {'yes' if n % 2 else 'no'}" for n in range(20)]
+    rows = [Response(f"id{n}", f"g{n}", t, t, answer="yes" if n % 2 else "no") for n, t in enumerate(texts)]
+    for n, text in enumerate(irrelevant(rows, "length_matched", 0, count_tokens)):
+        lines = text.split("\n")
+        assert lines[0] == "Check it:"
+        assert lines[1] != f"Row{n} so:"
+        assert lines[3] == f"The answer is {'no' if n % 2 else 'yes'}"
+
+
+def test_the_others_make_up_for_a_sentence_that_none_is_as_long_as():
+    rng = random.Random(4)
+    texts = [" ".join(sentence(rng, n, place).rstrip(":.") + "." for place in range(25)) for n in range(20)]
+    long = texts[0] + " Row0 " + "and then " * 24 + "ends."
+    rows = [Response(f"id{n}", f"g{n}", text, text) for n, text in enumerate([long, *texts[1:]])]
+    made = irrelevant(rows, "length_matched", 0, count_tokens)
+    assert count_tokens(made[0]) == pytest.approx(count_tokens(long), rel=0.01)
+
+
 def test_one_sentence_is_replaced_by_the_nearest_of_its_ending():
     rng = random.Random(2)
     texts = [sentence(rng, row, 0) for row in range(ROWS)]
@@ -123,6 +143,12 @@ def test_bare_answers_differ_and_are_of_their_kind():
         assert other in candidates
         nearest = min(abs(count_tokens(a) - count_tokens(own)) for a in candidates)
         assert abs(count_tokens(other) - count_tokens(own)) == nearest
+
+
+def test_bare_answers_of_the_own_group_are_not_lent():
+    rows = [Response(f"id{n}", f"g{n % 3}", str(n), str(n), bare=True) for n in range(30)]
+    made = irrelevant(rows, "length_matched", 0, count_tokens)
+    assert all(int(text) % 3 != n % 3 for n, text in enumerate(made))
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,9 @@ def test_cells_and_lengths(task, words, name):
         for response, wanted in spec.samples_of(variant).model_dump().items():
             assert cells.get((variant, response), 0) == wanted
         pairs = tokens.loc[variant].dropna(subset=["correct", "irrelevant"])
-        assert pairs["irrelevant"].mean() == pytest.approx(pairs["correct"].mean(), rel=0.1 if variant == "none" else 0.03)
+        assert pairs["irrelevant"].mean() == pytest.approx(
+            pairs["correct"].mean(), rel=0.1 if variant == "none" else 0.03
+        )
     lines = frame[frame["response"] != "incorrect"].assign(lines=frame["output"].str.count("\n"))
     spread = lines.groupby(["variant", "sample_id"])["lines"].agg(lambda found: found.max() - found.min())
     assert (spread == 0).all()

@@ -90,7 +90,12 @@ def _responses(rendered: pd.DataFrame, variant: str) -> list[Response]:
     """The correct responses of a variant; one that is nothing but the row's answer is a bare one."""
     return [
         Response(
-            row["sample_id"], row["group"], text, row[f"{variant}.pool"], variant == "none" or text == row["answer"]
+            sample_id=row["sample_id"],
+            group=row["group"],
+            text=text,
+            pool=row[f"{variant}.pool"],
+            answer=row["answer"],
+            bare=variant == "none" or text == row["answer"],
         )
         for row in rendered.to_dict("records")
         for text in [row[f"{variant}.correct"]]

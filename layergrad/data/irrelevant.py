@@ -17,18 +17,23 @@ CountTokens = Callable[[str], int]
 
 # How far from the length it replaces a sentence may be for the sake of variety, as a share of it, at least one token.
 TOLERANCE = 0.1
-# A sentence that this share of all groups has is a heading of a template. It says nothing of its row, and so it recurs.
+# A sentence that this share of all groups has, at least three, is a heading of a template: it says nothing of its row,
+# and so it recurs. One that names the row's answer is none: half of all rows may end in "The answer is yes".
 HEADING = 0.25
 
 
 @dataclass(frozen=True)
 class Response:
-    """A row's response, and ``pool``, the text it lends to others. Rows of one ``group`` lend each other nothing."""
+    """A row's response, ``pool``, the text it lends to others, and its bare answer, if it has one.
+
+    Rows of one ``group`` lend each other nothing. ``bare`` says that the response is nothing but an answer.
+    """
 
     sample_id: str
     group: str
     text: str
     pool: str
+    answer: str = ""
     bare: bool = False
 
 
@@ -76,7 +81,7 @@ class _Lender:
                 self._at.setdefault((ending, sentence.tokens), []).append(sentence)
         self._longest = max((sentence.tokens for sentence in pool), default=0)
         groups = Counter(sentence.text for sentence in pool)
-        enough = max(2, HEADING * len({sentence.group for sentence in pool}))
+        enough = max(3, HEADING * len({sentence.group for sentence in pool}))
         self.headings = {text for text, count in groups.items() if count >= enough}
 
     def lend(self, like: str, tokens: int, group: str, avoid: set[str], rng: random.Random) -> _Sentence | None:
@@ -120,7 +125,7 @@ def _length_matched(response: Response, lender: _Lender, seed: int, count_tokens
     tokens = {place: count_tokens(parts[place]) for place in range(1, len(parts), 2)}
     avoid, owed = set(parts[1::2]), 0
     for place in sorted(tokens, key=lambda place: (-tokens[place], place)):
-        if parts[place] in lender.headings:
+        if parts[place] in lender.headings and not _names(response.answer, parts[place]):
             continue
         margin = max(1, round(TOLERANCE * tokens[place]))
         wanted = max(1, tokens[place] + min(max(owed, -margin), margin))
@@ -131,6 +136,10 @@ def _length_matched(response: Response, lender: _Lender, seed: int, count_tokens
         parts[place] = lent.text
         avoid.add(lent.text)
     return "".join(parts)
+
+
+def _names(answer: str, sentence: str) -> bool:
+    return bool(answer and re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", sentence, re.IGNORECASE))
 
 
 def _dealt(responses: list[Response], pool: list[_Sentence], seed: int) -> dict[str, str]:
