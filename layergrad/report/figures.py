@@ -120,10 +120,10 @@ def _draw(axes: Axes, table: pd.DataFrame, by: str) -> None:
 
 
 def _scale(panels: Iterable[Axes], table: pd.DataFrame) -> None:
-    """The panels' common scale: from 0, or logarithmic where the means differ by more than a factor of 10."""
+    """The panels' common scale: from 0, or logarithmic where most means (5 to 95 %) span more than a factor of 10."""
     mean = table["mean"].to_numpy(float)
     positive = mean[mean > 0]
-    spread = positive.max() / positive.min() if positive.size else 1
+    spread = np.divide(*np.quantile(positive, [0.95, 0.05])) if positive.size else 1
     top = np.nanmax(np.append(mean + table["standard_error"].fillna(0).to_numpy(float), 1e-12))
     for axes in panels:
         if spread > 10 and table["quantity"].iloc[0] != "sigma1_ratio":

@@ -14,6 +14,11 @@ POPULAR = ("popular_100", "popular_500", "popular_1000")
 ERRORS = 2
 """A step between two means counts as one only from so many standard errors of the difference on."""
 
+WAYS = {
+    "falls": "falls at every step",
+    "rises": "rises at every step",
+    "stays level": "shows no change beyond the error",
+}
 NO_VERDICT = "No verdict: only templated responses were measured."
 
 
@@ -35,10 +40,12 @@ class Numbers:
     tables: dict[str, pd.DataFrame]
     models: dict[str, str]
     tasks: dict[str, str]
+    noisy_above: float
 
-    def size(self) -> pd.DataFrame:
-        """Mean nuclear norm over all layers."""
-        return self.tables["layer_means"].query("quantity == 'nuclear_norm' and segment == 'all'")
+    def size(self, quantity: str = "nuclear_norm") -> pd.DataFrame:
+        """Mean of a quantity over all layers."""
+        table = self.tables["layer_means"]
+        return table[(table["quantity"] == quantity) & (table["segment"] == "all")]
 
     def roughness(self) -> pd.DataFrame:
         """MAD of the mean nuclear-norm curve over all layers."""
@@ -69,6 +76,7 @@ class Chain:
 REASONING_SIZE = Chain(
     "Are gradients larger where a response reasons less?", REASONING_VARIANTS, "Yes.", "No, the reverse."
 )
+REASONING_OVER_LOSS = Chain("Are they larger per unit of loss, too?", REASONING_VARIANTS, "Yes.", "No, the reverse.")
 REASONING_ROUGHNESS = Chain(
     "Do gradients differ more from layer to layer where a response reasons less?",
     REASONING_VARIANTS,
@@ -87,9 +95,11 @@ POPULARITY = Chain(
 
 def findings(numbers: Numbers) -> list[Finding]:
     """All findings that the tasks of the study allow, in the order of the report."""
-    norm, mad = ("the nuclear norm", numbers.size()), ("the MAD", numbers.roughness())
+    norm, mad = ("the mean nuclear norm", numbers.size()), ("the mean step between layers (MAD)", numbers.roughness())
+    over_loss = ("the mean nuclear norm over loss", numbers.size("nuclear_norm_over_loss"))
     every = [
         _along_chain(numbers, REASONING_SIZE, *norm),
+        _along_chain(numbers, REASONING_OVER_LOSS, *over_loss),
         _along_chain(numbers, REASONING_ROUGHNESS, *mad),
         _early_and_late(numbers),
         _apart(numbers, "irrelevant", "Do gradients tell correct reasoning from irrelevant text?", REASONING_VARIANTS),
@@ -120,7 +130,7 @@ def _along_chain(numbers: Numbers, chain: Chain, thing: str, table: pd.DataFrame
     if not evidence and not aside:
         return None
     way = _arrow(VARIANTS[variant] for variant in chain.variants if variant in taken)
-    return Finding(chain.question, _chain_answer(chain, directions, f"{thing} ({way})"), evidence, aside)
+    return Finding(chain.question, _chain_answer(chain, directions, thing, way), evidence, aside)
 
 
 def _directions(part: pd.DataFrame, variants: list[str]) -> dict[str, str]:
@@ -133,11 +143,14 @@ def _directions(part: pd.DataFrame, variants: list[str]) -> dict[str, str]:
 
 
 def direction_of(values: np.ndarray, errors: np.ndarray) -> str:
-    """``falls`` or ``rises`` if every step does, ``level`` if none passes twice its standard error, else ``mixed``."""
+    """``falls``, ``rises`` or ``stays level`` if every step does, else each step's word: ``falls, then stays level``.
+
+    A step that does not pass twice its standard error is level, and so is one whose error is not known.
+    """
     steps, allowed = np.diff(values), ERRORS * np.hypot(errors[1:], errors[:-1])
-    signs = np.where(np.abs(steps) > allowed, np.sign(steps), 0)  # without an error no step counts
-    words = {-1.0: "falls", 0.0: "level", 1.0: "rises"}
-    return words[float(signs[0])] if (signs == signs[0]).all() else "mixed"
+    signs = np.where(np.abs(steps) > allowed, np.sign(steps), 0)
+    words = [{-1: "falls", 0: "stays level", 1: "rises"}[int(sign)] for sign in signs]
+    return words[0] if len(set(words)) == 1 else ", then ".join(words)
 
 
 def _chain_line(where: str, part: pd.DataFrame, variants: list[str]) -> str:
@@ -152,18 +165,16 @@ def _arrow(words: Iterable[str]) -> str:
     return " → ".join(words)
 
 
-def _chain_answer(chain: Chain, directions: list[str], thing: str) -> str:
+def _chain_answer(chain: Chain, directions: list[str], thing: str, way: str) -> str:
     n, counts = len(directions), Counter(directions)
     if not n:
         return NO_VERDICT
-    told = {"falls": "falls at every step", "rises": "rises at every step", "level": "shows no change beyond the error"}
-    for word, verdict in (("falls", chain.falls), ("rises", chain.rises), ("level", "Not seen.")):
-        if counts[word] == n:
-            where = f"all {n} comparisons" if n > 1 else "the one comparison"
-            return f"{verdict} {thing[0].upper()}{thing[1:]} {told[word]} in {where}."
-    parts = [f"{told[word]} in {counts[word]}" for word in told if counts[word]]
-    parts += [f"goes no single way in {counts['mixed']}"] if counts["mixed"] else []
-    return f"It depends. Of {counted(n, 'comparison')}, {thing} {listing(parts)}."
+    verdict = {"falls": chain.falls, "rises": chain.rises, "stays level": "Not seen."}.get(directions[0], "In part.")
+    if len(counts) > 1:
+        parts = [f"{WAYS.get(word, word)} in {count}" for word, count in counts.items()]
+        return f"It depends. Along {way}, {thing} {listing(parts)} of {n} comparisons."
+    where = f"all {n} comparisons" if n > 1 else "the one comparison"
+    return f"{verdict} Along {way}, {thing} {WAYS.get(directions[0], directions[0])} in {where}."
 
 
 def _tasks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -287,8 +298,8 @@ def _uncertain(numbers: Numbers) -> Finding:
         shares = [f"{row.projection} {percent(row.standard_error / abs(row.mean))}" for row in part.itertuples()]
         lines.append(f"{numbers.where(model, task)}, {VARIANTS[variant]}, {response}: {', '.join(shares)}")
     answer = (
-        f"Of {len(size)} mean nuclear norms (one a kind of response and projection), {int(size['noisy'].sum())} are "
-        "flagged as noisy: their standard error, listed here as a share of the mean, passes the study's limit."
+        f"{int(size['noisy'].sum())} of {len(size)} mean nuclear norms (one a kind of response and projection) are "
+        f"flagged: the standard error passes {percent(numbers.noisy_above)} of the mean, or one response gives none."
     )
     return Finding("Which numbers are uncertain?", f"{answer} {_left_out(numbers)}", lines)
 

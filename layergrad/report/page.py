@@ -64,7 +64,9 @@ def _numbers(tables: dict[str, pd.DataFrame], study: dict[str, Any]) -> Numbers:
     """What the findings are made from; a task is called by what stands before the colon of its title."""
     models = {model["name"]: model["title"] for model in study["models"]}
     tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
-    return Numbers({name: table[table["control"] == "none"] for name, table in tables.items()}, models, tasks)
+    return Numbers(
+        {name: table[table["control"] == "none"] for name, table in tables.items()}, models, tasks, study["noisy_above"]
+    )
 
 
 def _templated(numbers: Numbers) -> list[str]:

@@ -14,15 +14,14 @@ HEADINGS = {
     "n_failed": "failed",
     "n_not_finite": "not finite",
     "n_truncated": "truncated",
-    "median_prompt_tokens": "prompt tokens (median)",
-    "median_response_tokens": "response tokens (median)",
-    "mean_response_tokens": "response tokens (mean)",
-    "mean_loss": "loss (mean)",
+    "median_prompt_tokens": "prompt tokens",
+    "median_response_tokens": "response tokens",
+    "mean_loss": "loss",
     "response": "against",
     "noise_floor": "noise floor",
     "noise_floor_95": "floor, 95 %",
     "largest_layers": "five largest layers",
-    "mean_rank_bound": "rank bound (mean)",
+    "mean_rank_bound": "rank bound",
 }
 _ERROR = "_standard_error"
 
@@ -41,7 +40,7 @@ def numeric_tables(statistics: dict[str, pd.DataFrame]) -> dict[str, pd.DataFram
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["n", "n_failed", "n_not_finite", "n_truncated", "median_prompt_tokens", "median_response_tokens"]
-    return table[[*KEY, *columns, "mean_response_tokens", "mean_loss", "mean_rank_bound", "provenance"]]
+    return table[[*KEY, *columns, "mean_loss", "mean_rank_bound", "provenance"]]
 
 
 def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
