@@ -151,6 +151,12 @@ def test_bare_answers_of_the_own_group_are_not_lent():
     assert all(int(text) % 3 != n % 3 for n, text in enumerate(made))
 
 
+def test_another_wording_of_the_same_number_is_not_another_answer():
+    answers = ["At most 0 zeros", "At most 0 roots", "At most 3 roots and no more"]
+    rows = [Response(f"id{n}", f"g{n}", answer, answer, bare=True) for n, answer in enumerate(answers)]
+    assert irrelevant(rows, "length_matched", 0, count_tokens)[:2] == [answers[2], answers[2]]
+
+
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [

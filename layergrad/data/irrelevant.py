@@ -194,7 +194,7 @@ def _bare_answers(responses: list[Response], seed: int, count_tokens: CountToken
         ranked = (
             (facts[answer][0] != own_kind, abs(facts[answer][1] - own_tokens), _lot(seed, response, answer), answer)
             for answer, group in lent
-            if group != response.group and _plain(answer) != _plain(response.text)
+            if group != response.group and _differ(answer, response.text)
         )
         made[response.sample_id] = min(ranked, default=("",))[-1]
     return made
@@ -202,6 +202,13 @@ def _bare_answers(responses: list[Response], seed: int, count_tokens: CountToken
 
 def _lot(seed: int, response: Response, answer: str) -> str:
     return text_sha256(str(seed), response.sample_id, answer)
+
+
+def _differ(one: str, other: str) -> bool:
+    """Whether two answers say different things; of texts that name the same numbers, that cannot be known."""
+    numbers = re.findall(r"\d+", one)
+    same_numbers = numbers and numbers == re.findall(r"\d+", other) and "text" in (kind(one), kind(other))
+    return _plain(one) != _plain(other) and not same_numbers
 
 
 def _plain(answer: str) -> str:
