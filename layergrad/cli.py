@@ -135,7 +135,7 @@ def _extract(options: argparse.Namespace) -> None:
     )
     shard = Shard(*options.shard)
     prefix = f"{options.out}{shard.suffix}"
-    extract(samples, origin, origin_facts(origin), settings, prefix, f"{options.out}.parts", shard)
+    extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
     refuse_failures(read_table(f"{prefix}.samples.parquet"), prefix)
 
 

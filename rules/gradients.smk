@@ -36,7 +36,7 @@ rule extract_gradients:
     params:
         settings=measurement,
         prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
-        parts=PATHS.parts,
+        parts=str(PATHS.parts / "{model}" / "{task}.{shard}"),
         shards=STUDY.gradients.shards,
         code=code_version("models", "gradients"),
     message:

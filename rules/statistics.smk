@@ -21,8 +21,8 @@ rule compute_statistics:
         mem_mb=1000,
         runtime=15,
     params:
-        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
-        task=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json"),
+        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json", include={"name", "segments"}),
+        task="{task}",
         seed=STUDY.seed,
         noisy_above=STUDY.noisy_above,
         code=code_version("statistics"),

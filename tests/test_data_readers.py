@@ -4,6 +4,7 @@ import bz2
 import json
 import random
 import re
+import sys
 from pathlib import Path
 from xml.sax.saxutils import escape
 
@@ -173,6 +174,8 @@ def test_gsm_symbolic_depends_on_template_and_instance_alone(generators):
     many = gsm_symbolic.read(generators, gsm_symbolic.Options(instances=3, leave_out=[]), 7, count_words)
     few = gsm_symbolic.read(generators, gsm_symbolic.Options(instances=2, leave_out=[0]), 7, count_words)
     assert few.to_list() == many.to_list()[3:5]
+    assert "reasoning_gym" not in sys.modules
+    assert sorted(generators["generators"][0].parent.iterdir()) == generators["generators"]  # nothing beside them
 
 
 def test_gsm_symbolic_faults(generators):

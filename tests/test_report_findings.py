@@ -84,7 +84,7 @@ def test_a_task_of_knowledge_asks_for_length_and_popularity(tmp_path):
     assert SIZE not in told
     assert told["Does length alone, without reasoning, change the size?"].answer.startswith("Yes.")
     popularity = told["Are gradients larger for unpopular topics than for popular ones?"]
-    assert popularity.answer.startswith("Yes. Along popular, length 100 → unpopular, the mean nuclear norm rises")
+    assert popularity.answer.startswith("Yes. Along popular 100 → unpopular, the mean nuclear norm rises")
 
 
 def test_noisy_means_and_failed_responses_are_told(tmp_path):

@@ -65,7 +65,8 @@ def extract(
 
     ``samples`` has the key columns, ``instruction`` and ``output``, and for a user's own data ``sample_index``. The
     batches are planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say
-    what the model is; they go into the tables' metadata and into the fingerprint of the parts.
+    what the model is; they go into the tables' metadata and into the fingerprint of the parts. ``parts_folder`` is for
+    this job alone: no other shard may use it.
     """
     samples = samples[[name for name in (*KEYS, "sample_index", "instruction", "output") if name in samples.columns]]
     torch.set_num_threads(settings.threads)

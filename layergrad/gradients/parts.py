@@ -13,15 +13,16 @@ from layergrad.contracts.files import text_sha256, whole_file
 
 
 class Parts:
-    """The parts of one job, in a folder of its own that is named after the job's fingerprint.
+    """The parts of one job, below a folder that no other job uses.
 
-    ``identity`` holds all that the numbers depend on: model, samples, settings and code. A job with another identity
-    has another folder, so parts of different jobs never meet.
+    ``identity`` holds all that the numbers depend on: model, samples, settings and code. Its fingerprint names the
+    folder of the parts, so that what the same job left under another identity is never taken for its own.
     """
 
-    def __init__(self, folder: str | Path, identity: dict[str, Any]) -> None:
+    def __init__(self, job_folder: str | Path, identity: dict[str, Any]) -> None:
         self.fingerprint = text_sha256(json.dumps(identity, sort_keys=True))
-        self.folder = Path(folder) / self.fingerprint[:16]
+        self.job_folder = Path(job_folder)
+        self.folder = self.job_folder / self.fingerprint[:16]
 
     def load(self, batch: int) -> pd.DataFrame | None:
         """A finished part, or none if it is missing, torn or of another job."""
@@ -40,10 +41,9 @@ class Parts:
             pq.write_table(table.replace_schema_metadata({"fingerprint": self.fingerprint}), temporary)
 
     def remove(self) -> None:
-        """Remove the folder once the job's tables are written, and the one above it if it is left empty."""
-        shutil.rmtree(self.folder, ignore_errors=True)
-        if self.folder.parent.is_dir() and not any(self.folder.parent.iterdir()):
-            self.folder.parent.rmdir()
+        """Remove the job's folder, with what it left under other identities, once its tables are written."""
+        if self.job_folder.exists():
+            shutil.rmtree(self.job_folder)
 
     def _path(self, batch: int) -> Path:
         return self.folder / f"batch-{batch:06d}.parquet"

@@ -169,7 +169,7 @@ def _chain_answer(chain: Chain, directions: list[str], thing: str, way: str) -> 
     n, counts = len(directions), Counter(directions)
     if not n:
         return NO_VERDICT
-    verdict = {"falls": chain.falls, "rises": chain.rises, "stays level": "Not seen."}.get(directions[0], "In part.")
+    verdict = {"falls": chain.falls, "rises": chain.rises, "stays level": "Not seen."}.get(directions[0], "It depends.")
     if len(counts) > 1:
         parts = [f"{WAYS.get(word, word)} in {count}" for word, count in counts.items()]
         return f"It depends. Along {way}, {thing} {listing(parts)} of {n} comparisons."

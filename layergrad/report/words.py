@@ -9,9 +9,9 @@ VARIANTS = {
     "simplified": "simplified reasoning",
     "detailed": "detailed reasoning",
     "unpopular": "unpopular",
-    "popular_100": "popular, length 100",
-    "popular_500": "popular, length 500",
-    "popular_1000": "popular, length 1000",
+    "popular_100": "popular 100",
+    "popular_500": "popular 500",
+    "popular_1000": "popular 1000",
 }
 NONE = "-"
 """What stands for a number that does not exist."""

@@ -1,0 +1,200 @@
+"""The whole graph on the miniature study, in a copy of the project: run, run again, change one thing, DVC, mistakes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+from layergrad.contracts.files import file_sha256
+from layergrad.contracts.tables import read_table
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", "*.egg-info", "tmp"
+)
+RESULTS = "results/default"
+
+
+class Project:
+    """A copy of the project whose default study is the miniature one."""
+
+    def __init__(self, source: Path, folder: Path) -> None:
+        self.folder = folder / "project"
+        shutil.copytree(source, self.folder, ignore=LEFT_OUT)
+        study = (self.folder / "config/test.yaml").read_text().replace("name: test", "name: default")
+        (self.folder / "config/config.yaml").write_text(study)
+        self.run("git", "init", "-q")
+
+    def run(self, *command):
+        """Run a command of the environment in the project; its output and exit code."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        environment = os.environ | {"PATH": path}
+        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+
+    def snakemake(self, *arguments):
+        """Run snakemake, which must succeed."""
+        done = self.run("snakemake", "--cores", "2", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stderr + done.stdout
+
+    def pending(self):
+        """Outputs that a run would make, below the results folder."""
+        summary = self.snakemake("--summary")
+        rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/")]
+        return {row[0].removeprefix(f"{RESULTS}/") for row in rows if row[-1] == "update pending"}
+
+    def change(self, file, text, new):
+        """Replace a text in a file of the project."""
+        path = self.folder / file
+        content = path.read_text()
+        assert text in content
+        path.write_text(content.replace(text, new))
+
+    def result(self, name):
+        """A file of the results."""
+        return self.folder / RESULTS / name
+
+
+@pytest.fixture(scope="module")
+def finished(root, tmp_path_factory):
+    """A project whose study has run once."""
+    project = Project(root, tmp_path_factory.mktemp("workflow"))
+    project.output = project.snakemake()
+    return project
+
+
+@pytest.fixture
+def project(finished):
+    """The same, with its configuration as it was at the end of the test."""
+    kept = finished.folder.parent / "kept"
+    shutil.copytree(finished.folder / "config", kept)
+    yield finished
+    shutil.rmtree(finished.folder / "config")
+    shutil.move(kept, finished.folder / "config")
+
+
+def test_everything_is_there(finished):
+    for name in (
+        "report/index.html",
+        "tables/mad.tex",
+        "metrics.json",
+        "figures/tiny-llama/mini_math/nuclear_norm.svg",
+    ):
+        assert finished.result(name).stat().st_size > 0, name
+    gradients = read_table(finished.result("gradients/tiny-llama/mini_math.parquet"))
+    assert len(gradients) == (6 * 2 + 4 * 2 + 4 * 3) * 3 * 4
+    for phase in ("data", "gradients", "statistics", "figures", "tables", "report"):
+        manifest = json.loads(finished.result(f"{phase}/MANIFEST.json").read_text())
+        for name, entry in manifest.items():
+            assert file_sha256(finished.result(f"{phase}/{name}")) == entry["sha256"]
+
+
+def test_every_rule_leaves_a_log_and_a_benchmark(finished):
+    rules = {path.stem for path in (finished.folder / "scripts").glob("*.py")}
+    for folder in ("logs", "benchmarks"):
+        assert {path.stem for path in finished.result(folder).iterdir()} == rules
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert "Nothing to be done" in finished.snakemake()
+    assert finished.pending() == set()
+
+
+def test_more_samples_of_one_task_leave_the_other_alone(project):
+    project.change("config/tasks/mini_math.yaml", "none: 6", "none: 7")
+    pending = project.pending()
+    assert "data/mini_math.parquet" in pending
+    assert "gradients/tiny-llama/mini_math.parquet" in pending
+    assert "report/index.html" in pending
+    assert not {name for name in pending if "mini_knowledge" in name or name.startswith(("models/", "sources/"))}
+
+
+def test_a_changed_template_remakes_what_it_is_in(project):
+    project.change("config/templates/mini/rare.j2", "{{ rare }}", "Note: {{ rare }}")
+    pending = project.pending()
+    assert "data/mini_knowledge.parquet" in pending
+    assert not {name for name in pending if "mini_math" in name or name.startswith(("models/", "sources/"))}
+
+
+def test_a_setting_of_the_statistics_measures_nothing_again(project):
+    project.change("config/config.yaml", "gradients:", "noisy_above: 0.1\ngradients:")
+    pending = project.pending()
+    assert "statistics/tiny-llama/mini_math/layer_means.parquet" in pending
+    assert not {name for name in pending if name.startswith(("data/", "shards/", "gradients/", "models/"))}
+
+
+def test_a_removed_task_is_pruned_and_an_added_one_measured_alone(project):
+    before = project.result("gradients/tiny-llama/mini_math.parquet").read_bytes()
+    project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math]")
+    pending = project.pending()
+    assert "report/index.html" in pending
+    assert not {name for name in pending if name.startswith(("shards/", "statistics/tiny-llama"))}
+    project.snakemake()
+    assert not [
+        path
+        for phase in ("data", "gradients", "statistics", "figures")
+        for path in project.result(phase).rglob("*mini_knowledge*")
+    ]
+    assert "mini_knowledge" not in project.result("gradients/MANIFEST.json").read_text()
+    project.change("config/config.yaml", "[mini_math]", "[mini_math, mini_knowledge]")
+    assert not {
+        name for name in project.pending() if name.startswith(("shards/", "gradients/")) and "mini_math" in name
+    }
+    project.snakemake()
+    assert project.result("gradients/tiny-llama/mini_math.parquet").read_bytes() == before
+    assert "Nothing to be done" in project.snakemake()
+
+
+def test_a_mistake_is_one_line_and_exit_code_2(project):
+    project.change("config/config.yaml", "name: default", "name: default\nseeds: 1")
+    done = project.run("snakemake", "-n")
+    assert done.returncode == 2
+    assert next(line for line in done.stderr.splitlines() if "seeds" in line).startswith(
+        "config/config.yaml: seeds: unknown key"
+    )
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_of_the_default_study_leaks_into_another(project):
+    study = yaml.safe_load((project.folder / "config/config.yaml").read_text())
+    (project.folder / "config/other.yaml").write_text(yaml.safe_dump(study | {"name": "other"}))
+    project.change("config/config.yaml", "name: default", "name: default\nseeds: 1")
+    done = project.run("snakemake", "-n", "--cores", "2", "--configfile", "config/other.yaml")
+    assert done.returncode == 0, done.stderr
+    assert "results/other/" in done.stdout + done.stderr
+
+
+def test_bad_input_of_a_rule_is_one_line(project):
+    rows = project.folder / "tests/data/mini_math.jsonl"
+    kept = rows.read_text()
+    rows.write_text("")
+    try:
+        done = project.run("snakemake", "--cores", "2", "data")
+    finally:
+        rows.write_text(kept)
+    assert done.returncode != 0
+    log = project.result("logs/build_task/mini_math.log").read_text().splitlines()
+    assert len(log) == 1
+    assert log[0].endswith("mini_math.jsonl: the file is empty")
+    project.snakemake()
+
+
+def test_snakemakes_own_report_works(finished):
+    finished.snakemake("--report", "report.html")
+    assert "nuclear norm" in (finished.folder / "report.html").read_text()
+
+
+def test_dvc_and_snakemake_do_not_repeat_each_other(finished):
+    first = finished.run("dvc", "repro")
+    assert first.returncode == 0, first.stderr + first.stdout
+    assert "Running stage" in first.stdout
+    assert first.stdout.count("Nothing to be done") + first.stderr.count("Nothing to be done") == 4
+    second = finished.run("dvc", "repro")
+    assert "Running stage" not in second.stdout
+    assert "up to date" in second.stdout
+    shown = finished.run("dvc", "metrics", "show")
+    assert "nuclear_norm" in shown.stdout
