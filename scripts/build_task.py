@@ -9,8 +9,8 @@ with rule(snakemake):
         snakemake.output[0],
         TaskSpec.model_validate(snakemake.params.task),
         snakemake.params.templates,
-        snakemake.input.sources,
-        snakemake.input.tokenizer,
-        snakemake.params.seed,
-        snakemake.params.irrelevant,
+        listing=snakemake.input.sources,
+        tokenizer=snakemake.input.tokenizer,
+        seed=snakemake.params.seed,
+        method=snakemake.params.irrelevant,
     )

@@ -53,9 +53,17 @@ def build_task(
     return samples(rendered, task, seed), facts
 
 
-def write_task(path: str | Path, *arguments: Any) -> None:
-    """Build a task with the arguments of ``build_task`` and write its table."""
-    frame, facts = build_task(*arguments)
+def write_task(
+    path: str | Path,
+    task: TaskSpec,
+    templates: Mapping[str, str],
+    listing: str | Path,
+    tokenizer: str | Path,
+    seed: int,
+    method: Method,
+) -> None:
+    """Build a task, as ``build_task`` does with the same arguments, and write its table, ``data/<task>.parquet``."""
+    frame, facts = build_task(task, templates, listing, tokenizer, seed, method)
     write_table(frame, path, SAMPLES, facts)
     logger.info("%s: %d responses", path, len(frame))
 
