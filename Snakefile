@@ -20,6 +20,10 @@ include: "rules/report.smk"
 include: "rules/collect.smk"
 
 
+onstart:
+    note_run(STUDY, PATHS.provenance)
+
+
 rule all:
     default_target: True
     input:

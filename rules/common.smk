@@ -6,6 +6,7 @@ from pathlib import Path
 from layergrad.contracts import estimate
 from layergrad.contracts.config import FileSource, load_study
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.provenance import note_run
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
 from layergrad.contracts.versions import code_version
 

@@ -22,7 +22,6 @@ rule compute_statistics:
         runtime=15,
     params:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json", include={"name", "segments"}),
-        task="{task}",
         seed=STUDY.seed,
         noisy_above=STUDY.noisy_above,
         code=code_version("statistics"),

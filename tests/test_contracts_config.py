@@ -128,6 +128,6 @@ def test_yaml_that_cannot_be_read_names_the_place(tmp_path):
 
 
 def test_overrides_are_validated_too(root):
-    with pytest.raises(UserError, match="max_length: .*given"):
+    with pytest.raises(UserError, match=r"max_length: .*given"):
         load_study(root / "config/test.yaml", {"max_length": -1})
     assert load_study(root / "config/test.yaml", {"max_length": 99}).max_length == 99
