@@ -93,7 +93,7 @@ BAD = {
     "no rows": (lambda f, m: [m, write(f, "a.json", "[]")], "a.json: "),
     "broken line": (
         lambda f, m: [m, write(f, "a.jsonl", '{"instruction": "a", "output": "b"}\n{"instr')],
-        "a.jsonl: .*line 2",
+        "a.jsonl:2: not valid JSON",
     ),
     "missing field": (
         lambda f, m: [m, write(f, "a.jsonl", '{"instruction": "a", "answer": "b"}')],

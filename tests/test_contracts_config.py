@@ -78,6 +78,16 @@ MISTAKES = {
         {"samples": {"none": 3}},
         r"samples are given for \['none'\], variants are",
     ),
+    "unknown option": (
+        "tasks/mini_math.yaml",
+        {"options": {"colour": "red"}},
+        r"mini_math.yaml: options.colour: unknown key; allowed here: optional \('red' given\)",
+    ),
+    "bad option": (
+        "tasks/mini_math.yaml",
+        {"reader": "gsm_symbolic", "options": {"instances": 0, "leave_out": []}},
+        r"options.instances: .*greater than 0 \(0 given\)",
+    ),
     "missing template": (
         "tasks/mini_math.yaml",
         {"instruction": "mini/nope.j2"},

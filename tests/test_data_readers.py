@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape
 import pandas as pd
 import pytest
 
-from layergrad.contracts.config import TaskSpec
 from layergrad.contracts.errors import UserError
-from layergrad.data.readers import champ, check_options, gsm_symbolic, rows, wikipedia
+from layergrad.contracts.options import ChampOptions, GsmSymbolicOptions, RowsOptions, WikipediaOptions
+from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
 from layergrad.data.wikitext import plain_text
 
 RECORDS = [{"question": "How many?", "answer": "007"}, {"question": "When, at 2009-01-01?", "answer": "2009-01-01"}]
@@ -39,7 +39,7 @@ def write_rows(path: Path, records) -> Path:
 @pytest.mark.parametrize("suffix", [".json", ".jsonl", ".csv", ".parquet"])
 def test_rows_stand_as_they_are(tmp_path, suffix):
     path = write_rows(tmp_path / f"data{suffix}", RECORDS)
-    assert rows.read({"rows": [path]}, rows.Options(), 0, count_words).to_list() == RECORDS
+    assert rows.read({"rows": [path]}, RowsOptions(), 0, count_words).to_list() == RECORDS
 
 
 @pytest.mark.parametrize(
@@ -60,7 +60,7 @@ def test_rows_stand_as_they_are(tmp_path, suffix):
 def test_bad_rows_are_told_in_one_line(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     with pytest.raises(UserError, match=re.escape(message)) as error:
-        rows.read({"rows": [tmp_path / name]}, rows.Options(), 0, count_words)
+        rows.read({"rows": [tmp_path / name]}, RowsOptions(), 0, count_words)
     assert name in str(error.value)
     assert "\n" not in str(error.value)
 
@@ -69,25 +69,7 @@ def test_files_with_different_fields(tmp_path):
     one = write_rows(tmp_path / "one.json", RECORDS)
     other = write_rows(tmp_path / "other.json", [{"question": "Why?"}])
     with pytest.raises(UserError, match="fields differ"):
-        rows.read({"rows": [one, other]}, rows.Options(), 0, count_words)
-
-
-def test_options_are_checked():
-    task = {
-        "name": "t",
-        "title": "t",
-        "family": "math",
-        "licence": "x",
-        "attribution": "x",
-        "sources": {"rows": {"file": "x.json"}},
-        "instruction": "a.j2",
-        "variants": {"none": {"correct": "a.j2", "tokens": 1}},
-        "samples": {"none": 1},
-    }
-    with pytest.raises(UserError, match=r"task t: options\.instances: .*options are: instances, leave_out"):
-        check_options(TaskSpec(**task, reader="gsm_symbolic", options={"instances": 0, "leave_out": []}))
-    with pytest.raises(UserError, match=r"options\.colour"):
-        check_options(TaskSpec(**task, options={"colour": "red"}))
+        rows.read({"rows": [one, other]}, RowsOptions(), 0, count_words)
 
 
 def problem(annotations, message="A worked answer."):
@@ -120,7 +102,7 @@ def test_champ_takes_what_people_found_right(tmp_path):
     }
     path = tmp_path / "v0.json"
     path.write_text(json.dumps({"problems": problems}))
-    options = champ.Options(authors=["M"], pool="M|0-Shot", preferred_setting="plain")
+    options = ChampOptions(authors=["M"], pool="M|0-Shot", preferred_setting="plain")
     found = champ.read({"problems": [path]}, options, 0, count_words)
     assert found["solution"] == ["One. Two."] * 3
     assert found["detailed"] == ["plain", "right", ""]
@@ -131,7 +113,7 @@ def test_champ_takes_what_people_found_right(tmp_path):
 
 def test_champ_in_another_layout(tmp_path):
     (tmp_path / "v0.json").write_text('{"problems": {"one": {"_text": "?"}}}')
-    options = champ.Options(authors=["M"], pool="M|0-Shot", preferred_setting="plain")
+    options = ChampOptions(authors=["M"], pool="M|0-Shot", preferred_setting="plain")
     with pytest.raises(UserError, match="not laid out as CHAMP"):
         champ.read({"problems": [tmp_path / "v0.json"]}, options, 0, count_words)
 
@@ -158,7 +140,7 @@ def generators(tmp_path):
 
 
 def test_gsm_symbolic_draws_clean_and_different_problems(generators):
-    found = gsm_symbolic.read(generators, gsm_symbolic.Options(instances=3, leave_out=[]), 7, count_words)
+    found = gsm_symbolic.read(generators, GsmSymbolicOptions(instances=3, leave_out=[]), 7, count_words)
     assert found["template"] == ["0"] * 3 + ["50"] * 3
     assert len(set(found["question"][:3])) == len(set(found["question"][3:])) == 3
     for row in found:
@@ -171,8 +153,8 @@ def test_gsm_symbolic_draws_clean_and_different_problems(generators):
 
 
 def test_gsm_symbolic_depends_on_template_and_instance_alone(generators):
-    many = gsm_symbolic.read(generators, gsm_symbolic.Options(instances=3, leave_out=[]), 7, count_words)
-    few = gsm_symbolic.read(generators, gsm_symbolic.Options(instances=2, leave_out=[0]), 7, count_words)
+    many = gsm_symbolic.read(generators, GsmSymbolicOptions(instances=3, leave_out=[]), 7, count_words)
+    few = gsm_symbolic.read(generators, GsmSymbolicOptions(instances=2, leave_out=[0]), 7, count_words)
     assert few.to_list() == many.to_list()[3:5]
     assert "reasoning_gym" not in sys.modules
     assert sorted(generators["generators"][0].parent.iterdir()) == generators["generators"]  # nothing beside them
@@ -180,11 +162,11 @@ def test_gsm_symbolic_depends_on_template_and_instance_alone(generators):
 
 def test_gsm_symbolic_faults(generators):
     with pytest.raises(UserError, match="template 0: fewer than 10"):
-        gsm_symbolic.read(generators, gsm_symbolic.Options(instances=10, leave_out=[]), 7, count_words)
+        gsm_symbolic.read(generators, GsmSymbolicOptions(instances=10, leave_out=[]), 7, count_words)
     with pytest.raises(UserError, match=r"no templates \[99\]"):
-        gsm_symbolic.read(generators, gsm_symbolic.Options(instances=1, leave_out=[99]), 7, count_words)
+        gsm_symbolic.read(generators, GsmSymbolicOptions(instances=1, leave_out=[99]), 7, count_words)
     with pytest.raises(UserError, match=r"one file \*/utils\.py"):
-        gsm_symbolic.read({"generators": []}, gsm_symbolic.Options(instances=1, leave_out=[]), 7, count_words)
+        gsm_symbolic.read({"generators": []}, GsmSymbolicOptions(instances=1, leave_out=[]), 7, count_words)
 
 
 WIKITEXT = """{{Infobox|a=[[b]]|c={{nested|d}}}}
@@ -253,7 +235,7 @@ def dump(tmp_path):
 
 def test_wikipedia_cuts_and_pairs(dump):
     files, texts = dump
-    options = wikipedia.Options(lengths=[100, 200], unpopular=6, paired=(60, 100))
+    options = WikipediaOptions(lengths=[100, 200], unpopular=6, paired=(60, 100))
     found = wikipedia.read(files, options, 0, count_words).to_pandas().set_index("title")
     popular = found[found["popular_200"] != ""]
     unpopular = found[found["unpopular"] != ""]
@@ -273,4 +255,4 @@ def test_wikipedia_damaged_dump(dump):
     files, _ = dump
     files["articles"][0].write_bytes(b"BZh no dump")
     with pytest.raises(UserError, match="cannot be read as a bz2 dump"):
-        wikipedia.read(files, wikipedia.Options(lengths=[100], unpopular=6, paired=(60, 100)), 0, count_words)
+        wikipedia.read(files, WikipediaOptions(lengths=[100], unpopular=6, paired=(60, 100)), 0, count_words)

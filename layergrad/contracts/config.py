@@ -8,10 +8,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import FAMILIES, VARIANTS
+from layergrad.contracts.options import OPTIONS
+from layergrad.contracts.strict import PositiveInt, Strict
 
 SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 SafeName = Annotated[str, Field(pattern=SAFE_NAME)]
@@ -19,13 +21,6 @@ TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Z
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Family = Literal[FAMILIES]
 Variant = Literal[VARIANTS]
-PositiveInt = Annotated[int, Field(gt=0)]
-
-
-class Strict(BaseModel):
-    """Unknown keys are errors, and nothing changes after validation."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class HubSource(Strict):
@@ -150,13 +145,21 @@ class TaskSpec(Strict):
     licence: str
     attribution: str
     sources: dict[SafeName, Source] = Field(min_length=1)
-    reader: Literal["rows", "champ", "gsm_symbolic", "wikipedia"] = "rows"
+    reader: Literal[tuple(OPTIONS)] = "rows"
     options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
     group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
     instruction: TemplateName = Field(description="template of the prompt")
     answer: TemplateName | None = Field(default=None, description="template of the bare answer")
     variants: dict[Variant, VariantSpec] = Field(min_length=1)
     samples: dict[Variant, Annotated[Samples, Field()] | PositiveInt]
+
+    @model_validator(mode="after")
+    def _options_fit_the_reader(self) -> "TaskSpec":
+        try:
+            self.reader_options()
+        except ValidationError as error:
+            raise ValueError(_told(error.errors()[0], OPTIONS[self.reader], "options")) from error
+        return self
 
     @model_validator(mode="after")
     def _samples_fit_the_variants(self) -> "TaskSpec":
@@ -171,6 +174,10 @@ class TaskSpec(Strict):
         """Counts by response; a bare number n means n correct and n irrelevant ones."""
         count = self.samples[variant]
         return count if isinstance(count, Samples) else Samples(correct=count, irrelevant=count)
+
+    def reader_options(self) -> Strict:
+        """The options as the reader's own model."""
+        return OPTIONS[self.reader].model_validate(self.options)
 
     def templates(self) -> list[str]:
         """File names of all templates the task uses, sorted."""
@@ -292,15 +299,20 @@ def _validate(spec: type[Strict], values: dict[str, Any], path: Path) -> Any:
 def _one_line(error: ValidationError, spec: type[Strict], path: Path) -> str:
     """The first mistake in one line: file, key, what was given, what is allowed; and how many more there are."""
     first, *more = error.errors()
-    key = ".".join(str(part) for part in first["loc"] if part not in SOURCE_KINDS) or "the file"
-    given = "" if first["type"] == "missing" else f" ({first['input']!r:.80} given)"
-    message = first["msg"].removeprefix("Value error, ")
-    if first["type"] == "value_error":
-        given = ""
-    if first["type"] == "extra_forbidden":
-        message = f"unknown key; allowed here: {', '.join(sorted(_fields_at(spec, first['loc'][:-1])))}"
     rest = f" (and {len(more)} more)" if more else ""
-    return " ".join(f"{path}: {key}: {message}{given}{rest}".split())
+    return " ".join(f"{path}: {_told(first, spec)}{rest}".split())
+
+
+def _told(mistake: dict[str, Any], spec: type[Strict], within: str = "") -> str:
+    """One of pydantic's mistakes: key, what is allowed, what was given."""
+    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_KINDS)]
+    key = ".".join(filter(None, keys))
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "extra_forbidden":
+        message = f"unknown key; allowed here: {', '.join(sorted(_fields_at(spec, mistake['loc'][:-1]))) or 'none'}"
+    if mistake["type"] in ("missing", "value_error"):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message} ({mistake['input']!r:.80} given)"
 
 
 def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:

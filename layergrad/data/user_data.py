@@ -6,6 +6,7 @@ import pandas as pd
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import sample_id
+from layergrad.contracts.options import RowsOptions
 from layergrad.data.readers import rows
 
 
@@ -18,7 +19,9 @@ def read_user_data(path: str | Path, limit: int | None = None) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    table = rows.read({"data": [path]}, rows.Options(), seed=0, count_tokens=len).to_pandas()
+    table = rows.read(
+        {"data": [path]}, RowsOptions(optional=["input", "output", "instruction"]), seed=0, count_tokens=len
+    ).to_pandas()
     missing = [name for name in ("instruction", "output") if name not in table.columns]
     if missing:
         raise UserError(f"{path}: field {missing[0]} is missing; found are {', '.join(table.columns)}")

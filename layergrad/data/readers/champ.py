@@ -6,20 +6,12 @@ from typing import Any
 
 import datasets
 
-from layergrad.contracts.config import Strict
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.options import ChampOptions
 from layergrad.data.readers.files import load_json, named
 
 
-class Options(Strict):
-    """Which models' annotated answers are taken, and whose answer to every problem lends irrelevant sentences."""
-
-    authors: list[str]
-    pool: str
-    preferred_setting: str
-
-
-def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens: Callable[[str], int]):
+def read(files: dict[str, list[Path]], options: ChampOptions, seed: int, count_tokens: Callable[[str], int]):
     """A row a problem: ``question``, ``answer``, ``solution``, ``detailed``, ``detailed_incorrect``, ``detailed_pool``,
     ``detailed_author``, ``category``; a field that a problem does not have is empty."""
     path = named(files, "problems", ".json")
@@ -30,7 +22,7 @@ def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens
         raise UserError(f"{path}: is not laid out as CHAMP's v0.json: {error!r}") from error
 
 
-def _row(problem: dict[str, Any], options: Options) -> dict[str, str]:
+def _row(problem: dict[str, Any], options: ChampOptions) -> dict[str, str]:
     """An agreeing conclusion does not make an answer correct: only people's search for a first wrong step decides."""
     annotated = [
         (setting, answer)

@@ -14,8 +14,8 @@ from typing import Any
 
 import datasets
 
-from layergrad.contracts.config import PositiveInt, Strict
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.options import GsmSymbolicOptions
 from layergrad.data import sentences
 from layergrad.data.readers.files import named
 
@@ -30,14 +30,7 @@ _DIFFICULTY = 1.0
 _ATTEMPTS = 1000
 
 
-class Options(Strict):
-    """How many problems each template gives, and the numbers of the templates that are left out."""
-
-    instances: PositiveInt
-    leave_out: list[int]
-
-
-def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens: Callable[[str], int]):
+def read(files: dict[str, list[Path]], options: GsmSymbolicOptions, seed: int, count_tokens: Callable[[str], int]):
     """A row a problem: ``question``, ``answer``, ``rationale`` and ``template``, the number of its template.
 
     For a detailed solution also ``given``, the sentences of the question before the one that ``asked``, and ``steps``,
@@ -49,7 +42,7 @@ def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens
     )
 
 
-def _instances(number: int, generate: Callable, options: Options, seed: int) -> Iterator[dict[str, Any]]:
+def _instances(number: int, generate: Callable, options: GsmSymbolicOptions, seed: int) -> Iterator[dict[str, Any]]:
     """Different problems of one template, each drawn again until it is clean and new."""
     questions = set()
     for instance in range(options.instances):

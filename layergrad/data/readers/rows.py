@@ -13,23 +13,19 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from layergrad.contracts.config import Strict
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.options import RowsOptions
 from layergrad.data.readers.files import load_json
 
 
-class Options(Strict):
-    """There are none: templates name the fields of the rows."""
-
-
 def read(
-    files: dict[str, list[Path]], options: Options, seed: int, count_tokens: Callable[[str], int]
+    files: dict[str, list[Path]], options: RowsOptions, seed: int, count_tokens: Callable[[str], int]
 ) -> datasets.Dataset:
     """The rows of all files, source by source, with the files' own fields; a null value is an empty one.
 
     Raises ``UserError`` for a file that is empty or cannot be read, and for rows whose fields differ.
     """
-    tables = [_load(path) for paths in files.values() for path in paths]
+    tables = [_load(path, options.optional) for paths in files.values() for path in paths]
     fields = [set(table.column_names) for table in tables]
     if any(one != fields[0] for one in fields):
         names = ", ".join(str(path) for paths in files.values() for path in paths)
@@ -37,13 +33,13 @@ def read(
     return datasets.concatenate_datasets(tables)
 
 
-def _load(path: Path) -> datasets.Dataset:
+def _load(path: Path, optional: list[str]) -> datasets.Dataset:
     if path.suffix not in _LOADERS:
         raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_LOADERS)}")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
     try:
-        rows = _LOADERS[path.suffix](path)
+        rows = _LOADERS[path.suffix](path, optional)
     except (ValueError, pa.ArrowException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: cannot be read as {path.suffix.removeprefix('.')}: {reason}") from error
@@ -52,40 +48,40 @@ def _load(path: Path) -> datasets.Dataset:
     return rows
 
 
-def _from_json(path: Path) -> datasets.Dataset:
-    return _from_records(load_json(path), path)
+def _from_json(path: Path, optional: list[str]) -> datasets.Dataset:
+    return _from_records(load_json(path), path, optional)
 
 
-def _from_json_lines(path: Path) -> datasets.Dataset:
+def _from_json_lines(path: Path, optional: list[str]) -> datasets.Dataset:
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         try:
             records += [json.loads(line)] if line.strip() else []
         except json.JSONDecodeError as error:
             raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from error
-    return _from_records(records, path)
+    return _from_records(records, path, optional)
 
 
-def _from_records(records: Any, path: Path) -> datasets.Dataset:
+def _from_records(records: Any, path: Path, optional: list[str]) -> datasets.Dataset:
     """A row for every record. Records without rows, or without fields in common, are the user's mistake."""
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UserError(f"{path}: a list of objects is expected, one a row")
     fields = list(dict.fromkeys(field for record in records for field in record))
     for number, record in enumerate(records, start=1):
-        missing = [field for field in fields if field not in record]
+        missing = [field for field in fields if field not in record and field not in optional]
         if missing:
             raise UserError(f"{path}: row {number}: the field {missing[0]!r} is missing, which other rows have")
     try:
-        return datasets.Dataset.from_dict({field: [record[field] for record in records] for field in fields})
+        return datasets.Dataset.from_dict({field: [record.get(field) for record in records] for field in fields})
     except pa.ArrowException as error:
         raise UserError(f"{path}: values of one field differ in kind: {error}") from error
 
 
-def _from_csv(path: Path) -> datasets.Dataset:
+def _from_csv(path: Path, _: list[str]) -> datasets.Dataset:
     return datasets.Dataset.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
 
 
-def _from_parquet(path: Path) -> datasets.Dataset:
+def _from_parquet(path: Path, _: list[str]) -> datasets.Dataset:
     return datasets.Dataset(pq.read_table(path))
 
 

@@ -9,8 +9,8 @@ import datasets
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
-from layergrad.contracts.config import PositiveInt, Strict
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.options import WikipediaOptions
 from layergrad.data import sentences
 from layergrad.data.readers.files import load_json, named
 from layergrad.data.wikitext import plain_text
@@ -18,15 +18,9 @@ from layergrad.data.wikitext import plain_text
 CountTokens = Callable[[str], int]
 
 
-class Options(Strict):
-    """Lengths in tokens that popular articles are cut to, how many unpopular ones there are, and the paired lengths."""
-
-    lengths: list[PositiveInt]
-    unpopular: PositiveInt
-    paired: tuple[PositiveInt, PositiveInt]
-
-
-def read(files: dict[str, list[Path]], options: Options, seed: int, count_tokens: CountTokens) -> datasets.Dataset:
+def read(
+    files: dict[str, list[Path]], options: WikipediaOptions, seed: int, count_tokens: CountTokens
+) -> datasets.Dataset:
     """A row an article: ``title``, ``popular_<length>`` for each length, ``unpopular``, and ``text``, all of it.
 
     Popular articles are on the list of vital ones and long enough for the longest cut; unpopular ones are the shortest
@@ -87,7 +81,7 @@ def _beginnings(text: str, tokens: int, count_tokens: CountTokens) -> list[tuple
 
 
 def _shortest_off(
-    articles: dict[str, str], vital: set[str], options: Options, count_tokens: CountTokens
+    articles: dict[str, str], vital: set[str], options: WikipediaOptions, count_tokens: CountTokens
 ) -> dict[str, str]:
     """The shortest articles off the list that have a sentence end within the paired lengths."""
     off = {title: text for title, text in articles.items() if title not in vital}
