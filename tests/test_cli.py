@@ -101,11 +101,11 @@ BAD = {
     ),
     "empty output": (
         lambda f, m: [m, write(f, "a.json", json.dumps([ROWS[0], {"instruction": "a", "output": ""}]))],
-        "a.json: row 1 .*: output must be text that is not empty",
+        "a.json: row 2: output is ''; it must be text that is not empty",
     ),
     "output is a number": (
         lambda f, m: [m, write(f, "a.json", '[{"instruction": "a", "output": 3}]')],
-        "a.json: row 0 .*output",
+        "a.json: row 1: output is 3",
     ),
     "unknown format": (lambda f, m: [m, write(f, "a.txt", "x")], r"a.txt: .*allowed are \.json"),
     "no such model": (lambda f, m: ["./no-model", write(f, "a.json", json.dumps(ROWS))], "./no-model: no such model"),

@@ -19,17 +19,15 @@ def read_user_data(path: str | Path, limit: int | None = None) -> pd.DataFrame:
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    table = rows.read(
-        {"data": [path]}, RowsOptions(optional=["input", "output", "instruction"]), seed=0, count_tokens=len
-    ).to_pandas()
+    table = rows.read({"data": [path]}, RowsOptions(optional=("input",)), seed=0, count_tokens=len).to_pandas()
     missing = [name for name in ("instruction", "output") if name not in table.columns]
     if missing:
         raise UserError(f"{path}: field {missing[0]} is missing; found are {', '.join(table.columns)}")
     table = table.head(limit) if limit else table
     for name in ("instruction", "output"):
-        bad = [i for i, value in enumerate(table[name]) if not isinstance(value, str) or not value]
-        if bad:
-            raise UserError(f"{path}: row {bad[0]} (from 0): {name} must be text that is not empty")
+        for number, value in enumerate(table[name], start=1):
+            if not isinstance(value, str) or not value:
+                raise UserError(f"{path}: row {number}: {name} is {value!r:.80}; it must be text that is not empty")
     return _keyed(table, path.stem)
 
 

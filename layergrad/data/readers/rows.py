@@ -33,7 +33,7 @@ def read(
     return datasets.concatenate_datasets(tables)
 
 
-def _load(path: Path, optional: list[str]) -> datasets.Dataset:
+def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     if path.suffix not in _LOADERS:
         raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_LOADERS)}")
     if path.stat().st_size == 0:
@@ -48,11 +48,11 @@ def _load(path: Path, optional: list[str]) -> datasets.Dataset:
     return rows
 
 
-def _from_json(path: Path, optional: list[str]) -> datasets.Dataset:
+def _from_json(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     return _from_records(load_json(path), path, optional)
 
 
-def _from_json_lines(path: Path, optional: list[str]) -> datasets.Dataset:
+def _from_json_lines(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     records = []
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
         try:
@@ -62,7 +62,7 @@ def _from_json_lines(path: Path, optional: list[str]) -> datasets.Dataset:
     return _from_records(records, path, optional)
 
 
-def _from_records(records: Any, path: Path, optional: list[str]) -> datasets.Dataset:
+def _from_records(records: Any, path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     """A row for every record. Records without rows, or without fields in common, are the user's mistake."""
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UserError(f"{path}: a list of objects is expected, one a row")
@@ -77,11 +77,11 @@ def _from_records(records: Any, path: Path, optional: list[str]) -> datasets.Dat
         raise UserError(f"{path}: values of one field differ in kind: {error}") from error
 
 
-def _from_csv(path: Path, _: list[str]) -> datasets.Dataset:
+def _from_csv(path: Path, _: tuple[str, ...]) -> datasets.Dataset:
     return datasets.Dataset.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
 
 
-def _from_parquet(path: Path, _: list[str]) -> datasets.Dataset:
+def _from_parquet(path: Path, _: tuple[str, ...]) -> datasets.Dataset:
     return datasets.Dataset(pq.read_table(path))
 
 
