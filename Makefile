@@ -1,7 +1,7 @@
 # make study   the default study, from nothing to the report      make test   lint and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
 PYTHON ?= python3
-TORCH  := torch==2.13.0
+TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
 BIN    := .venv/bin
 
 .PHONY: setup study test test-all lint lock

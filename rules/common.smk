@@ -4,11 +4,11 @@ import sys
 from pathlib import Path
 
 from layergrad.contracts import estimate
-from layergrad.contracts.config import FileSource, load_study
+from layergrad.contracts.config import FileSource, ModelWeights, load_study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
-from layergrad.contracts.versions import code_version
+from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 
 # The default file is read only where no --configfile is given, so nothing of it leaks into another study.
 STUDY_FILE = str(workflow.configfiles[0]) if workflow.configfiles else "config/config.yaml"

@@ -16,6 +16,7 @@ rule fetch_sources:
         runtime=30,
     params:
         sources=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json")["sources"],
+        code=code_version("contracts/sources.py", "data/sources.py"),
     message:
         "Fetching the sources of {wildcards.task}"
     script:
@@ -37,11 +38,11 @@ rule build_task:
         mem_mb=1500,
         runtime=30,
     params:
-        task=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json"),
+        task=lambda wildcards: STUDY.task(wildcards.task).content().model_dump(mode="json"),
         templates=lambda wildcards: STUDY.template_texts(STUDY.task(wildcards.task)),
         seed=STUDY.seed,
         irrelevant=STUDY.irrelevant,
-        code=code_version("data"),
+        code=code_version("data", "contracts/keys.py", "contracts/tables.py"),
     message:
         "Building the samples of {wildcards.task}"
     script:

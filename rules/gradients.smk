@@ -38,7 +38,7 @@ rule extract_gradients:
         prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
         parts=str(PATHS.parts / "{model}" / "{task}.{shard}"),
         shards=STUDY.gradients.shards,
-        code=code_version("models", "gradients"),
+        code=code_version(*MEASUREMENT),
     message:
         "Measuring the gradients of {wildcards.task} on {wildcards.model}, shard {wildcards.shard}"
     script:
@@ -63,6 +63,7 @@ rule merge_gradients:
         shards=expand(SHARD, shard=SHARDS, allow_missing=True),
         prefix=str(GRADIENTS),
         max_failure_rate=STUDY.gradients.max_failure_rate,
+        code=code_version("gradients/merge.py"),
     message:
         "Joining the gradients of {wildcards.task} on {wildcards.model}"
     script:

@@ -16,8 +16,11 @@ rule prepare_model:
         mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
         runtime=60,
     params:
-        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json"),
-        folder=lambda wildcards: PATHS.models / wildcards.model,
+        model=lambda wildcards: STUDY.model(wildcards.model).model_dump(
+            mode="json", include=set(ModelWeights.model_fields)
+        ),
+        folder=str(PATHS.models / "{model}"),
+        code=code_version(*PREPARATION),
     message:
         "Preparing {wildcards.model}"
     script:

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import pandas as pd
 import pytest
@@ -45,7 +46,14 @@ def test_extract_writes_the_tables_of_the_contract(model, data, tmp_path):
     assert set(samples["task"]) == {"mine"}
     assert samples["variant"].isna().all()
     assert (samples["status"] == "ok").all()
-    assert set(read_facts(tmp_path / "out/g.parquet")) == {"code", "model", "samples", "settings", "versions"}
+    assert set(read_facts(tmp_path / "out/g.parquet")) == {
+        "code",
+        "model",
+        "modules",
+        "samples",
+        "settings",
+        "versions",
+    }
     assert {path.name for path in (tmp_path / "out").iterdir()} == {"g.parquet", "g.samples.parquet"}
 
 
@@ -79,6 +87,14 @@ def test_shards_and_merge(model, data, tmp_path):
         assert main([*extract, "--out", str(tmp_path / "g"), "--shard", shard]) == 0
     assert main(["merge", str(tmp_path / "g")]) == 0
     assert (tmp_path / "g.parquet").read_bytes() == (tmp_path / "whole.parquet").read_bytes()
+
+
+def torn(model, folder):
+    """A copy of a model whose weights are cut short."""
+    copy = shutil.copytree(model, folder / "torn")
+    weights = copy / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    return str(copy)
 
 
 def write(folder, name, content):
@@ -117,6 +133,11 @@ BAD = {
         lambda f, m: [str((f / "bare").mkdir() or f / "bare"), write(f, "a.json", json.dumps(ROWS))],
         "bare: no tokenizer can be loaded from it",
     ),
+    "no chat template": (
+        lambda f, m: [m, write(f, "a.json", json.dumps(ROWS)), "--chat"],
+        "its tokenizer has no chat template; use the plain prompt",
+    ),
+    "a torn model": (lambda f, m: [torn(m, f), write(f, "a.json", json.dumps(ROWS))], "torn: no model can be loaded"),
     "a hub that cannot be reached": (
         lambda f, m: ["nobody/nothing", write(f, "a.json", json.dumps(ROWS))],
         "nobody/nothing: no (tokenizer|model configuration) can be loaded from it",
@@ -126,12 +147,12 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "line"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_one_line_before_the_model_loads(arguments, line, model, tmp_path, monkeypatch, capsys):
-    def never(*_):
-        raise AssertionError("the model was loaded")
-
-    monkeypatch.setattr(job, "load_model", never)
-    model, data = arguments(tmp_path, str(model))
-    assert main(["extract", "--model", model, "--data", data, "--out", str(tmp_path / "out/g")]) == 2
+    load = job.load_model
+    loaded = []
+    monkeypatch.setattr(job, "load_model", lambda *given: loaded.append(load(*given)) or loaded[0])
+    model, data, *options = arguments(tmp_path, str(model))
+    assert main(["extract", "--model", model, "--data", data, "--out", str(tmp_path / "out/g"), *options]) == 2
+    assert not loaded
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1, error
     assert re.search(line, error[0]), error

@@ -78,6 +78,28 @@ MISTAKES = {
         {"samples": {"none": 3}},
         r"samples are given for \['none'\], variants are",
     ),
+    "a branch for a revision": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"hub": "a/b", "revision": "main"}}},
+        r"sources.rows.revision: .*\('main' given\)",
+    ),
+    "a member outside its folder": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"pypi": "a==1", "members": {"../x": "0" * 64}}}},
+        r"sources.rows.members",
+    ),
+    "segments that overlap": (
+        "models/tiny-llama.yaml",
+        {"segments": {"early": [0, 1], "mid": [1, 2], "last": [3, 3]}},
+        r"tiny-llama.yaml: segments: segments must follow one another",
+    ),
+    "a count that is true": ("tasks/mini_math.yaml", {"samples__none": True}, r"samples.none.*\(True given\)"),
+    "a task's name with a dot": ("tasks/mini_math.yaml", {"name": "a.samples"}, r"mini_math.yaml: name: "),
+    "provenance that is no Jinja": (
+        "tasks/mini_math.yaml",
+        {"variants__none__provenance": "{{ author"},
+        r"mini_math.yaml: variants.none.provenance:1: not a valid Jinja template",
+    ),
     "unknown option": (
         "tasks/mini_math.yaml",
         {"options": {"colour": "red"}},
@@ -135,6 +157,24 @@ def test_yaml_that_cannot_be_read_names_the_place(tmp_path):
     study.write_text("- a list")
     with pytest.raises(UserError, match=r"a mapping of keys to values is expected, list given"):
         load_study(study)
+
+
+def test_a_key_that_is_given_twice_is_a_mistake(tmp_path):
+    study = tmp_path / "study.yaml"
+    study.write_text("name: a\nname: b\n")
+    with pytest.raises(UserError, match=r"study.yaml:2:1: not valid YAML: the key 'name' is given twice"):
+        load_study(study)
+
+
+def test_a_template_that_is_no_jinja_names_file_and_line(config, tmp_path):
+    (tmp_path / "config/templates/mini/answer.j2").write_text("fine\n{% if %}\n")
+    with pytest.raises(UserError, match=r"mini/answer.j2:2: not a valid Jinja template"):
+        load_study(tmp_path / "config/test.yaml")
+
+
+def test_overrides_leave_the_other_keys_of_a_mapping(root):
+    loaded = load_study(root / "config/test.yaml", {"gradients": {"threads": 2}})
+    assert (loaded.gradients.threads, loaded.gradients.shards) == (2, 2)
 
 
 def test_overrides_are_validated_too(root):

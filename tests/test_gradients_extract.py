@@ -5,6 +5,7 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import sample_id
@@ -132,6 +133,38 @@ def test_foreign_and_missing_shards_are_refused(samples, model_folder, tmp_path)
     (tmp_path / "g.shard-1-of-2.samples.parquet").unlink()
     with pytest.raises(UserError, match=r"missing or of another number: g.shard-1-of-2"):
         find_shards(str(tmp_path / "g"))
+
+
+@pytest.mark.parametrize(("part", "scale", "reason"), [("mlp", 1e38, "the loss"), ("head", 1e37, "the gradient")])
+def test_what_is_not_finite_is_a_failed_sample(part, scale, reason, samples, tiny_model, tokenizer, tmp_path):
+    model = tiny_model().float()
+    {"mlp": model.model.layers[1].mlp.down_proj, "head": model.lm_head}[part].weight.data *= scale
+    model.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    run(samples, tmp_path, tmp_path / "g")
+    table = read_table(tmp_path / "g.samples.parquet")
+    assert (table["status"] == "failed").all()
+    assert table["reason"].str.startswith(f"{reason} is not finite").all()
+
+
+def test_a_shard_without_rows_is_an_empty_table(samples, model_folder, tmp_path):
+    run(samples.head(2), model_folder, tmp_path / "g", Shard(3, 3))
+    assert len(read_table(tmp_path / "g.parquet")) == len(read_table(tmp_path / "g.samples.parquet")) == 0
+
+
+def test_the_model_is_loaded_once_and_takes_its_threads(samples, model_folder, tmp_path, monkeypatch):
+    load, loaded = job.load_model, []
+    monkeypatch.setattr(job, "load_model", lambda *given: loaded.append(torch.get_num_threads()) or load(*given))
+    run(samples, model_folder, tmp_path / "g", threads=2)
+    run(samples, model_folder, tmp_path / "g", threads=1)
+    assert loaded == [2, 1]
+    assert read_facts(tmp_path / "g.parquet")["settings"]["threads"] == 1
+
+
+def test_the_modules_own_names_stand_in_the_metadata(samples, model_folder, tmp_path):
+    run(samples.head(1), model_folder, tmp_path / "g")
+    names = {name: f"model.layers.*.self_attn.{name}_proj" for name in "qkvo"}
+    assert read_facts(tmp_path / "g.parquet")["modules"] == names
 
 
 def test_out_of_memory_at_one_sample_is_its_failure(samples, model_folder, tmp_path, monkeypatch):

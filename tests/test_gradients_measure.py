@@ -9,7 +9,8 @@ from layergrad.contracts.errors import UserError
 from layergrad.gradients.capture import captured_factors
 from layergrad.gradients.loss import mean_cross_entropy, response_loss
 from layergrad.gradients.measure import Measurer
-from layergrad.models.projections import attention_projections
+from layergrad.gradients.rank_bound import rank_bound
+from layergrad.models.projections import Projection, attention_projections
 from layergrad.models.tokens import EncodedResponse
 
 LENGTHS = {"short": 12, "as long as the smaller side": 17, "longer than both": 50}
@@ -83,6 +84,21 @@ def test_rank_bound_is_a_bound_and_is_reached(model, start):
         assert rank <= row["rank_bound"], row
         reached += rank == row["rank_bound"]
     assert reached >= len(gradients) / 3
+
+
+def test_rank_bound_by_projection_and_layer():
+    """Eight tokens, the first five the prompt; predictions are made at positions 4, 5 and 6."""
+    encoded = EncodedResponse((3, 3, 4, 3, 5, 6, 6, 7), start=5, truncated=False)
+
+    def bound(name, layer, learned=False, size=100):
+        projection = Projection(layer, name, name, torch.nn.Linear(size, size))
+        return rank_bound(projection, encoded, n_layers=3, learned_positions=learned)
+
+    assert [bound(name, 1) for name in "qkvo"] == [6, 7, 7, 7]
+    assert [bound(name, 2) for name in "qkvo"] == [3, 7, 7, 3]
+    assert [bound(name, 0) for name in "qkvo"] == [4, 4, 4, 7]
+    assert [bound(name, 0, learned=True) for name in "qkvo"] == [6, 7, 7, 7]
+    assert bound("k", 1, size=5) == 5
 
 
 def test_hooks_are_gone_after_an_error(tiny_model):

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from conftest import ROOT
 from oracle import dense_gradients, dense_statistics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
@@ -34,10 +35,10 @@ def smollm2(tmp_path_factory, root):
 
 def paper_rows():
     """First two rows of the paper's GSM8K without chain of thought, from a copy that an environment variable names."""
-    folder = os.environ.get("LAYERGRAD_PAPER_DATA")
-    if not folder:
-        pytest.skip("LAYERGRAD_PAPER_DATA names no folder with the authors' released data")
-    return json.loads((Path(folder) / "cot_500/gsm8k_train_no_cot.json").read_text())[:2]
+    folder = Path(os.environ.get("LAYERGRAD_PAPER_DATA", ROOT.parent / "shared/paper_data"))
+    if not folder.is_dir():
+        pytest.skip(f"the authors' released data are not in {folder}; LAYERGRAD_PAPER_DATA may name another folder")
+    return json.loads((folder / "cot_500/gsm8k_train_no_cot.json").read_text())[:2]
 
 
 @pytest.mark.parametrize("rows", [OWN_ROWS, paper_rows], ids=["own rows", "the paper's rows"])

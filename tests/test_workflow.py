@@ -120,6 +120,16 @@ def test_a_changed_template_remakes_what_it_is_in(project):
     assert not {name for name in pending if "mini_math" in name or name.startswith(("models/", "sources/"))}
 
 
+def test_titles_and_estimates_measure_nothing_again(project):
+    project.change("config/models/tiny-llama.yaml", "Tiny Llama with random weights", "Tiny")
+    project.change("config/models/tiny-llama.yaml", "seconds_per_1000_tokens: 1", "seconds_per_1000_tokens: 2")
+    project.change("config/tasks/mini_math.yaml", "Miniature arithmetic", "Arithmetic")
+    project.change("config/tasks/mini_math.yaml", "tokens: 50", "tokens: 60")
+    pending = project.pending()
+    assert "report/index.html" in pending
+    assert not {name for name in pending if name.startswith(("models/", "sources/", "data/", "shards/", "statistics/"))}
+
+
 def test_a_setting_of_the_statistics_measures_nothing_again(project):
     project.change("config/config.yaml", "gradients:", "noisy_above: 0.1\ngradients:")
     pending = project.pending()

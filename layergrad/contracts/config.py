@@ -341,10 +341,12 @@ class _UniqueKeys(yaml.SafeLoader):
     """Safe loading in which a key that is given twice is a mistake."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for (key, _), name in zip(node.value, keys, strict=True):
-            if keys.count(name) > 1:
+        given = []
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            if name in given:
                 raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", key.start_mark)
+            given.append(name)
         return super().construct_mapping(node, deep)
 
 

@@ -24,17 +24,21 @@ def job_minutes(study: Study, model: ModelSpec, task: TaskSpec) -> int:
     return max(10, math.ceil(3 * job_seconds(study, model, task) / study.gradients.threads / 60))
 
 
-def describe(study: Study, cores: int) -> str:
-    """One paragraph for a person who is about to start a study on so many cores."""
+def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
+    """One paragraph for a person who is about to start a study on so many cores.
+
+    ``memory_mb`` is what all jobs at once may take, by default as in ``profiles/default``.
+    """
     jobs = [(m, t) for m in study.models for t in study.tasks]
     seconds = study.gradients.shards * sum(job_seconds(study, model, task) for model, task in jobs)
-    at_once = max(1, cores // study.gradients.threads)
-    memory = sum(sorted((model.memory_mb for model, _ in jobs for _ in range(study.gradients.shards)))[-at_once:])
+    largest = max(model.memory_mb for model in study.models)
+    at_once = max(1, min(cores // study.gradients.threads, memory_mb // largest, len(jobs) * study.gradients.shards))
     responses = sum(_responses(task, variant) for _, task in jobs for variant in task.variants)
+    minutes = math.ceil((seconds / (at_once * study.gradients.threads) + _SET_UP_SECONDS) / 60)
     return (
         f"Study {study.name}: {responses} responses to be measured, {len(study.models)} model(s), {len(study.tasks)} "
-        f"task(s). About {math.ceil((seconds + _SET_UP_SECONDS) / cores / 60)} minutes on {cores} cores and up to "
-        f"{memory / 1000:.0f} GB of memory, by the estimates that the model and task files declare."
+        f"task(s). About {minutes} minutes on {cores} cores and up to {at_once * largest / 1000:.0f} GB of memory, "
+        f"by the estimates that the model and task files declare."
     )
 
 

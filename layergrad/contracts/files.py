@@ -38,6 +38,8 @@ def whole_folder(path: str | Path) -> Iterator[Path]:
     try:
         yield temporary
         temporary.chmod(0o755)
+        for file in temporary.rglob("*"):
+            file.chmod(0o755 if file.is_dir() else 0o644)
         if path.exists():
             shutil.rmtree(path)
         temporary.replace(path)

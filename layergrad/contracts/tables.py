@@ -4,7 +4,9 @@ Every table is a Parquet file with string keys dictionary-encoded, rows sorted b
 was made from (configuration, versions, checksums) as JSON in the file's metadata under ``layergrad``.
 """
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -105,18 +107,27 @@ def write_statistics(frame: pd.DataFrame, path: str | Path, facts: dict[str, Any
 
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table; text columns come as plain strings. Raises ``UserError`` naming a file that is damaged."""
-    try:
+    with _readable(path):
         frame = pq.read_table(path).to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
-        reason = str(error).splitlines()[0]
-        raise UserError(
-            f"{path}: cannot be read as Parquet ({reason}); remove it and run again to make it anew"
-        ) from error
     texts = frame.select_dtypes("category").columns
     return frame.astype(dict.fromkeys(texts, "str")) if len(texts) else frame
 
 
 def read_facts(path: str | Path) -> dict[str, Any]:
     """The deterministic facts that stand in a table's metadata."""
-    metadata = pq.read_schema(path).metadata or {}
+    with _readable(path):
+        metadata = pq.read_schema(path).metadata or {}
     return json.loads(metadata.get(b"layergrad", b"{}"))
+
+
+@contextlib.contextmanager
+def _readable(path: str | Path) -> Iterator[None]:
+    """A missing or damaged file is the user's to mend, told in one line."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: there is no such file") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0]
+        message = f"{path}: cannot be read as Parquet ({reason}); remove it and run again to make it anew"
+        raise UserError(message) from error

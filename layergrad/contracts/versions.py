@@ -7,6 +7,25 @@ from pathlib import Path
 from layergrad.contracts.files import text_sha256
 
 _PACKAGE = Path(__file__).parents[1]
+MEASUREMENT = (
+    "contracts/keys.py",
+    "contracts/tables.py",
+    "gradients/capture.py",
+    "gradients/extract.py",
+    "gradients/loss.py",
+    "gradients/measure.py",
+    "gradients/parts.py",
+    "gradients/rank_bound.py",
+    "gradients/spectrum.py",
+    "models/load.py",
+    "models/projections.py",
+    "models/tokens.py",
+)
+"""The code that a measured number depends on."""
+
+PREPARATION = ("contracts/sources.py", "models/load.py", "models/prepare.py")
+"""The code that prepared weights depend on."""
+
 _NUMERIC = ("torch", "transformers", "numpy", "pandas", "pyarrow")
 
 

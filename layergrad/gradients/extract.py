@@ -14,14 +14,16 @@ from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import KEYS
 from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, write_table
-from layergrad.contracts.versions import code_version, package_versions
-from layergrad.gradients.measure import Measurer
+from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
+from layergrad.gradients.measure import Measurer, NotFiniteError
 from layergrad.gradients.parts import Parts
-from layergrad.models.load import ModelOrigin, load_model, load_tokenizer
+from layergrad.models.load import ModelOrigin, load_model, load_skeleton, load_tokenizer
+from layergrad.models.projections import attention_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 logger = logging.getLogger("layergrad")
 
+_STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
 _SAMPLE_COLUMNS = ("loss", "n_prompt_tokens", "n_response_tokens", "truncated", "status", "reason")
 
 
@@ -76,14 +78,15 @@ def extract(
     facts = {
         "model": model_facts,
         "settings": asdict(settings),
+        "modules": module_names(attention_projections(load_skeleton(origin))),
         "samples": text_sha256(samples.to_csv(index=False)),
         "versions": package_versions(),
-        "code": code_version("models", "gradients", "contracts/tables.py", "contracts/keys.py"),
+        "code": code_version(*MEASUREMENT),
     }
     parts = Parts(parts_folder, facts)
     keyed = samples.drop(columns=["instruction", "output"])
     frames = measure_batches(keyed, encoded, batches, parts, lambda: _measurer(origin, settings))
-    write_gradient_tables(pd.concat(frames, ignore_index=True), prefix, facts)
+    write_gradient_tables(pd.concat([_no_rows(keyed), *frames], ignore_index=True), prefix, facts)
     parts.remove()
 
 
@@ -148,12 +151,12 @@ def _measured(key: pd.Series, encoded: EncodedResponse, measurer: Measurer) -> p
         try:
             measured = measurer.measure(encoded)
             loss, rows = measured.loss, measured.rows
+        except NotFiniteError as error:
+            reason = str(error)
         except (MemoryError, RuntimeError) as error:
             if not _out_of_memory(error):
                 raise
             reason = f"out of memory on {len(encoded.ids)} tokens"
-        if loss is not None and not torch.isfinite(torch.tensor(loss)):
-            loss, rows, reason = None, [], f"the loss is not finite ({loss})"
     sample = {
         "loss": loss,
         "n_prompt_tokens": min(encoded.start, len(encoded.ids)),
@@ -162,10 +165,12 @@ def _measured(key: pd.Series, encoded: EncodedResponse, measurer: Measurer) -> p
         "status": "failed" if reason else "ok",
         "reason": reason,
     }
-    empty = dict.fromkeys(name for name in GRADIENTS.names if name not in KEYS)
-    return pd.DataFrame([{**key.to_dict(), **sample, **(row or empty)} for row in rows or [{}]]).astype(
-        {"layer": "Int32", "projection": "str", "reason": "str"}
-    )
+    return pd.DataFrame([{**key.to_dict(), **sample, **row} for row in rows or [dict.fromkeys(_STATISTICS)]])
+
+
+def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:
+    """The columns of measured rows, for a shard that has none."""
+    return pd.DataFrame(columns=[*keyed.columns, *_SAMPLE_COLUMNS, *_STATISTICS])
 
 
 def _out_of_memory(error: Exception) -> bool:

@@ -28,6 +28,10 @@ class Measurement:
     rows: list[dict]
 
 
+class NotFiniteError(Exception):
+    """A sample whose loss or gradient is infinite or not a number."""
+
+
 class Measurer:
     """Measures samples on one model, which must be frozen and in evaluation mode."""
 
@@ -39,7 +43,10 @@ class Measurer:
         self.learned_positions = has_learned_positions(model)
 
     def measure(self, encoded: EncodedResponse) -> Measurement:
-        """Statistics of all gradients of the mean loss over the response; needs at least one response token."""
+        """Statistics of all gradients of the mean loss over the response; needs at least one response token.
+
+        Raises ``NotFiniteError`` where there are none.
+        """
         rows: list[dict] = []
 
         def receive(group: FactorGroup) -> None:
@@ -47,6 +54,8 @@ class Measurer:
 
         with captured_factors(self.projections, receive):
             loss = response_loss(self.model, encoded)
+            if not loss.isfinite():
+                raise NotFiniteError(f"the loss is not finite ({loss.item()})")
             loss.backward()
         rows.sort(key=lambda row: (row["layer"], "qkvo".index(row["projection"])))
         return Measurement(loss.item(), rows)
@@ -54,6 +63,9 @@ class Measurer:
     def _group_rows(self, group: FactorGroup, encoded: EncodedResponse) -> list[dict]:
         """Rows of projections that share X: its triangular factor is made once, for the positions that any one uses."""
         gradients = group.output_gradients
+        for factor in (group.inputs, *gradients.values()):
+            if not factor.isfinite().all():
+                raise NotFiniteError(f"the gradient is not finite in layer {group.projections[0].layer}")
         used = torch.stack([(y != 0).any(dim=1) for y in gradients.values()]).any(dim=0)
         x = _at_least_float32(group.inputs[used])
         sharers = [p for p in group.projections if len(x) < min(p.d_out, p.d_in)]

@@ -28,7 +28,7 @@ class Parts:
         """A finished part, or none if it is missing, torn or of another job."""
         try:
             table = pq.read_table(self._path(batch))
-        except (FileNotFoundError, pa.ArrowInvalid):
+        except (OSError, pa.ArrowException):
             return None
         if (table.schema.metadata or {}).get(b"fingerprint") != self.fingerprint.encode():
             return None

@@ -1,12 +1,14 @@
 """Load a causal language model and its tokenizer from the hub, a directory or a GGUF file, never from a pickle."""
 
 import contextlib
+import struct
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 import transformers
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from layergrad.contracts.errors import UserError
@@ -72,6 +74,13 @@ def load_config(origin: ModelOrigin) -> transformers.PretrainedConfig:
         return AutoConfig.from_pretrained(origin.name_or_path, **origin.keywords())
 
 
+def load_skeleton(origin: ModelOrigin) -> PreTrainedModel:
+    """The model's modules without weights, on the meta device: what it is made of, known at once."""
+    config = load_config(origin)
+    with _one_line(origin, "model"), torch.device("meta"):
+        return AutoModelForCausalLM.from_config(config, trust_remote_code=origin.trust_remote_code)
+
+
 def load_model(origin: ModelOrigin, dtype: str = "float32", attention: str = "sdpa") -> PreTrainedModel:
     """Load weights in ``dtype`` (a name of torch's), in evaluation mode and frozen. Pickled weights are refused.
 
@@ -96,6 +105,6 @@ def _one_line(origin: ModelOrigin, what: str):
     transformers.utils.logging.disable_progress_bar()
     try:
         yield
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, struct.error) as error:
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"{origin.name_or_path}: no {what} can be loaded from it: {reason}") from error

@@ -35,9 +35,21 @@ def prepare_model(spec: ModelSpec, folder: str | Path) -> None:
 
 
 def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
-    """A prepared model's card, and where to load its weights from."""
+    """A prepared model's card, and where to load its weights from.
+
+    Raises ``UserError`` if the weights are gone or no longer those that were prepared.
+    """
     card = read_json(path)
-    return card, ModelOrigin(**card["load"], trust_remote_code=card["trust_remote_code"])
+    origin = ModelOrigin(**card["load"], trust_remote_code=card["trust_remote_code"])
+    try:
+        found = origin.checksums()
+    except FileNotFoundError:
+        found = {}
+    if found != card["checksums"]:
+        raise UserError(
+            f"{origin.name_or_path}: its weights are not those that {path} describes; remove {path}, run again"
+        )
+    return card, origin
 
 
 def _origin(source: Source, downloads: Path, spec: ModelSpec) -> ModelOrigin:

@@ -3,7 +3,6 @@
 import re
 from dataclasses import dataclass
 
-import torch
 from torch import nn
 from transformers import PreTrainedModel
 
@@ -49,12 +48,12 @@ def attention_projections(model: PreTrainedModel) -> list[Projection]:
     return [found[key] for key in wanted]
 
 
+def module_names(projections: list[Projection]) -> dict[str, str]:
+    """The module's own name of each projection, with ``*`` for the layer's number."""
+    return {p.name: re.sub(rf"(^|\.){p.layer}(\.|$)", r"\1*\2", p.module_name, count=1) for p in projections}
+
+
 def has_learned_positions(model: PreTrainedModel) -> bool:
     """Whether the first layer's input may depend on the position: there is an embedding besides the tokens' own."""
     tokens = model.get_input_embeddings()
     return any(isinstance(module, nn.Embedding) and module is not tokens for module in model.modules())
-
-
-def weight_dtype(model: PreTrainedModel) -> torch.dtype:
-    """The dtype that the model's forward pass runs in."""
-    return model.get_input_embeddings().weight.dtype

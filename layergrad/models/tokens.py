@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import jinja2
 from transformers import PreTrainedTokenizerBase
 
+from layergrad.contracts.errors import UserError
+
 SYSTEM_TURN = "You are a helpful assistant."
 
 
@@ -39,6 +41,10 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: str, prompt: 
         return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
     except jinja2.TemplateError:
         return tokenizer.apply_chat_template([user], add_generation_prompt=True, tokenize=False)
+    except ValueError as error:
+        raise UserError(
+            f"{tokenizer.name_or_path}: its tokenizer has no chat template; use the plain prompt"
+        ) from error
 
 
 def encode(
