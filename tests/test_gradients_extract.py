@@ -135,16 +135,15 @@ def test_foreign_and_missing_shards_are_refused(samples, model_folder, tmp_path)
         find_shards(str(tmp_path / "g"))
 
 
-@pytest.mark.parametrize(("part", "scale", "reason"), [("mlp", 1e38, "the loss"), ("head", 1e37, "the gradient")])
-def test_what_is_not_finite_is_a_failed_sample(part, scale, reason, samples, tiny_model, tokenizer, tmp_path):
+def test_a_loss_that_is_not_finite_is_a_failed_sample(samples, tiny_model, tokenizer, tmp_path):
     model = tiny_model().float()
-    {"mlp": model.model.layers[1].mlp.down_proj, "head": model.lm_head}[part].weight.data *= scale
+    model.model.layers[1].mlp.down_proj.weight.data *= 1e38
     model.save_pretrained(tmp_path)
     tokenizer.save_pretrained(tmp_path)
     run(samples, tmp_path, tmp_path / "g")
     table = read_table(tmp_path / "g.samples.parquet")
     assert (table["status"] == "failed").all()
-    assert table["reason"].str.startswith(f"{reason} is not finite").all()
+    assert table["reason"].str.startswith("the loss is not finite").all()
 
 
 def test_a_shard_without_rows_is_an_empty_table(samples, model_folder, tmp_path):

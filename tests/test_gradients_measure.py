@@ -8,7 +8,7 @@ from oracle import dense_gradients, dense_statistics
 from layergrad.contracts.errors import UserError
 from layergrad.gradients.capture import captured_factors
 from layergrad.gradients.loss import mean_cross_entropy, response_loss
-from layergrad.gradients.measure import Measurer
+from layergrad.gradients.measure import Measurer, NotFiniteError
 from layergrad.gradients.rank_bound import rank_bound
 from layergrad.models.projections import Projection, attention_projections
 from layergrad.models.tokens import EncodedResponse
@@ -109,6 +109,13 @@ def test_hooks_are_gone_after_an_error(tiny_model):
     ):
         raise RuntimeError("planted")
     assert not any(projection.module._forward_hooks for projection in attention_projections(model))
+
+
+def test_a_gradient_that_is_not_finite_is_told(tiny_model):
+    model = tiny_model()
+    model.model.layers[2].register_full_backward_hook(lambda module, inputs, _: tuple(g * torch.inf for g in inputs))
+    with pytest.raises(NotFiniteError, match="the gradient is not finite in layer 1"):
+        Measurer(model).measure(sample(12, 6))
 
 
 def test_samples_do_not_leak_into_each_other(tiny_model):
