@@ -116,6 +116,11 @@ def _shard(text: str) -> tuple[int, int]:
 def _extract(options: argparse.Namespace) -> None:
     from layergrad.data.user_data import read_user_data
 
+    if options.out.endswith("/") or Path(options.out).is_dir():
+        raise UserError(
+            f"--out {options.out}: a folder given; allowed is the beginning of file names, such as gradients/run1"
+        )
+
     samples = read_user_data(options.data, options.limit)
 
     from layergrad.contracts.tables import read_table

@@ -33,7 +33,8 @@ wildcard_constraints:
 
 def local_files(*sources):
     """Files of a user's own that sources name: a change of theirs makes everything after it anew."""
-    return [source.file for source in sources if isinstance(source, FileSource)]
+    places = [Path(source.file) for source in sources if isinstance(source, FileSource)]
+    return [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place])]
 
 
 def each(*patterns):

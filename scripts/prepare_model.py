@@ -1,8 +1,8 @@
 """Download, convert or make one model; write it with its tokenizer and its card."""
 
-from layergrad.contracts.config import ModelSpec
+from layergrad.contracts.config import ModelWeights
 from layergrad.contracts.jobs import rule
 from layergrad.models.prepare import prepare_model
 
 with rule(snakemake):
-    prepare_model(ModelSpec.model_validate(snakemake.params.model), snakemake.params.folder)
+    prepare_model(ModelWeights.model_validate(snakemake.params.model), snakemake.params.folder)

@@ -169,6 +169,12 @@ def test_bad_options_are_one_line(arguments, capsys):
     assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+def test_a_folder_for_out_is_refused(model, data, tmp_path, capsys):
+    for out in (str(tmp_path), f"{tmp_path}/new/"):
+        assert main(["extract", "--model", str(model), "--data", str(data), "--out", out]) == 2
+        assert "a folder given" in capsys.readouterr().err
+
+
 def test_estimate_tells_time_and_memory(root, capsys):
     assert main(["estimate", str(root / "config/config.yaml"), "--cores", "2"]) == 0
     assert "544 responses" in capsys.readouterr().out

