@@ -17,8 +17,8 @@ def named(files: dict[str, list[Path]], source: str, ending: str) -> Path:
 
 
 def load_json(path: Path) -> Any:
-    """A JSON file. Raises ``UserError`` naming the line that is wrong."""
+    """A JSON file, with or without a byte-order mark. Raises ``UserError`` naming the line that is wrong."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(path.read_text(encoding="utf-8-sig"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error

@@ -33,13 +33,35 @@ def read(
     return datasets.concatenate_datasets(tables)
 
 
+def read_fields(path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> list[dict[str, Any]]:
+    """The rows of one file with these fields alone; what a row lacks is None, and what else it has does not matter.
+
+    Raises ``UserError`` as ``read`` does, and for a required field that no row has.
+    """
+    parsed = _parse(path)
+    tabular = isinstance(parsed, pa.Table)
+    there = parsed.column_names if tabular else list(dict.fromkeys(field for row in parsed for field in row))
+    missing = [field for field in required if field not in there]
+    if missing:
+        raise UserError(f"{path}: field {missing[0]} is missing; found are {', '.join(there)}")
+    wanted = (*required, *optional)
+    records = parsed.select([field for field in wanted if field in there]).to_pylist() if tabular else parsed
+    return [{field: record.get(field) for field in wanted} for record in records]
+
+
 def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
-    if path.suffix not in _LOADERS:
-        raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_LOADERS)}")
+    parsed = _parse(path)
+    return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
+
+
+def _parse(path: Path) -> pa.Table | list[dict[str, Any]]:
+    """What a file holds: a table, or from JSON a list of records, which need not have the same fields."""
+    if path.suffix not in _PARSERS:
+        raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_PARSERS)}")
     if path.stat().st_size == 0:
         raise UserError(f"{path}: the file is empty")
     try:
-        rows = _LOADERS[path.suffix](path, optional)
+        rows = _PARSERS[path.suffix](path)
     except (ValueError, pa.ArrowException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: cannot be read as {path.suffix.removeprefix('.')}: {reason}") from error
@@ -48,24 +70,32 @@ def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     return rows
 
 
-def _from_json(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
-    return _from_records(load_json(path), path, optional)
+def _parse_json(path: Path) -> list[dict[str, Any]]:
+    return _records(load_json(path), path)
 
 
-def _from_json_lines(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
+def _parse_json_lines(path: Path) -> list[dict[str, Any]]:
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), start=1):
+    for number, line in enumerate(path.read_text(encoding="utf-8-sig").split("\n"), start=1):
         try:
             records += [json.loads(line)] if line.strip() else []
         except json.JSONDecodeError as error:
             raise UserError(f"{path}:{number}: not valid JSON: {error.msg}") from error
-    return _from_records(records, path, optional)
+    return _records(records, path)
 
 
-def _from_records(records: Any, path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
-    """A row for every record. Records without rows, or without fields in common, are the user's mistake."""
+def _records(records: Any, path: Path) -> list[dict[str, Any]]:
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise UserError(f"{path}: a list of objects is expected, one a row")
+    return records
+
+
+def _parse_csv(path: Path) -> pa.Table:
+    return pa.Table.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
+
+
+def _from_records(records: list[dict[str, Any]], path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
+    """A row for every record. Records without fields in common are the user's mistake."""
     fields = list(dict.fromkeys(field for record in records for field in record))
     for number, record in enumerate(records, start=1):
         missing = [field for field in fields if field not in record and field not in optional]
@@ -77,12 +107,4 @@ def _from_records(records: Any, path: Path, optional: tuple[str, ...]) -> datase
         raise UserError(f"{path}: values of one field differ in kind: {error}") from error
 
 
-def _from_csv(path: Path, _: tuple[str, ...]) -> datasets.Dataset:
-    return datasets.Dataset.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
-
-
-def _from_parquet(path: Path, _: tuple[str, ...]) -> datasets.Dataset:
-    return datasets.Dataset(pq.read_table(path))
-
-
-_LOADERS = {".json": _from_json, ".jsonl": _from_json_lines, ".csv": _from_csv, ".parquet": _from_parquet}
+_PARSERS = {".json": _parse_json, ".jsonl": _parse_json_lines, ".csv": _parse_csv, ".parquet": pq.read_table}
