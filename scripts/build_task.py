@@ -1,13 +1,13 @@
 """Rule build_task: make a task's table of samples from its sources."""
 
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config import TaskContent
 from layergrad.contracts.jobs import rule
 from layergrad.data.build import write_task
 
 with rule(snakemake):
     write_task(
         snakemake.output[0],
-        TaskSpec.model_validate(snakemake.params.task),
+        TaskContent.model_validate(snakemake.params.task),
         snakemake.params.templates,
         listing=snakemake.input.sources,
         tokenizer=snakemake.input.tokenizer,

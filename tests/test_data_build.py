@@ -147,14 +147,40 @@ def test_too_few_rows(build):
 
 
 def test_identical_questions_keep_ids_of_their_own(tmp_path, root):
+    """And they lend each other nothing: what answers one answers the other."""
     rows = [{"question": "Same?", "answer": answer} for answer in ("1", "2", "3")]
+    rows.append({"question": "Other?", "answer": "1"})
     (tmp_path / "rows.json").write_text(json.dumps(rows))
     fetch_sources({"rows": {"file": str(tmp_path / "rows.json")}}, tmp_path / "towns" / "SOURCES.json")
-    task = make_task(variants={"none": VARIANTS["none"]}, samples={"none": 3}, group=None)
+    task = make_task(variants={"none": VARIANTS["none"]}, samples={"none": {"correct": 4, "irrelevant": 3}}, group=None)
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
     frame, _ = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, "length_matched")
     correct = frame[frame["response"] == "correct"].set_index("sample_id")["output"].to_dict()
-    assert correct == {sample_id("towns", "Same?", n): str(n + 1) for n in range(3)}
+    same = {sample_id("towns", "Same?", n): str(n + 1) for n in range(3)}
+    other = sample_id("towns", "Other?", 0)
+    assert correct == same | {other: "1"}
+    lent = frame[frame["response"] == "irrelevant"].set_index("sample_id")["output"].to_dict()
+    assert lent.pop(other) in ("2", "3")
+    assert lent == {sample_id("towns", "Same?", n): "1" for n in (1, 2)}  # to the first, "1" would be the true answer
+
+
+@pytest.mark.parametrize("method", ["length_matched", "shuffled"])
+def test_rows_of_one_question_do_not_lend_each_other_the_true_answer(tmp_path, root, method):
+    true = "It is the red one, since two and two make four."
+    rows = [{"question": "Same?", "answer": "x", "steps": [true]} for _ in range(2)]
+    rows.append({"question": "Other?", "answer": "y", "steps": ["Nobody ever saw a blue one here."]})
+    (tmp_path / "rows.json").write_text(json.dumps(rows))
+    fetch_sources({"rows": {"file": str(tmp_path / "rows.json")}}, tmp_path / "towns" / "SOURCES.json")
+    task = make_task(
+        variants={"detailed": VARIANTS["detailed"] | {"provenance": "human", "incorrect": None}},
+        samples={"detailed": 3},
+        group=None,
+    )
+    tokenizer = root / "tests/data/tokenizer/tokenizer.json"
+    frame, _ = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, method)
+    texts = frame.pivot(index="sample_id", columns="response", values="output")
+    assert len(texts) == 3
+    assert not any(true in row.irrelevant for row in texts.itertuples() if true in row.correct)
 
 
 @pytest.mark.parametrize(
@@ -187,11 +213,17 @@ def test_unknown_group_and_bad_tokenizer(build, listing, tmp_path):
         build_task(make_task(), TEMPLATES, listing, tmp_path / "tokenizer.json", 0, "length_matched")
 
 
+def set_tokens(tokens):
+    return {name: variant | {"tokens": tokens} for name, variant in VARIANTS.items()}
+
+
 def test_the_table_and_its_facts(listing, root, tmp_path):
+    """What only the report or the estimate of time reads changes no byte."""
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
-    for name in ("one.parquet", "two.parquet"):
-        write_task(tmp_path / name, make_task(), TEMPLATES, listing, tokenizer, 0, "length_matched")
-    assert file_sha256(tmp_path / "one.parquet") == file_sha256(tmp_path / "two.parquet")
+    for name in ("one.parquet", "another.parquet"):
+        task = make_task(title=name, note=name, attribution=name, variants=set_tokens(len(name)))
+        write_task(tmp_path / name, task.content(), TEMPLATES, listing, tokenizer, 0, "length_matched")
+    assert file_sha256(tmp_path / "one.parquet") == file_sha256(tmp_path / "another.parquet")
     facts = read_facts(tmp_path / "one.parquet")
     assert facts["task"]["samples"]["none"] == 12
     assert facts["templates"].keys() == TEMPLATES.keys()
@@ -210,7 +242,10 @@ def test_scripts_build_the_miniature_tasks(root, in_root, tmp_path):
         )
         runpy.run_path(str(root / "scripts/fetch_sources.py"), {"snakemake": fetch})
         params = SimpleNamespace(
-            task=dumped, templates=study.template_texts(task), seed=study.seed, irrelevant=study.irrelevant
+            task=task.content().model_dump(mode="json"),
+            templates=study.template_texts(task),
+            seed=study.seed,
+            irrelevant=study.irrelevant,
         )
         inputs = SimpleNamespace(sources=str(sources), tokenizer="tests/data/tokenizer/tokenizer.json")
         output = tmp_path / f"{task.name}.parquet"

@@ -116,6 +116,40 @@ def test_empty_response_and_nothing_to_lend():
         assert irrelevant(rows, method, 0, count_tokens) == ["", ""]
 
 
+@pytest.mark.parametrize("method", ["length_matched", "shuffled"])
+def test_no_irrelevant_response_where_others_say_the_same(method):
+    """a and b answer one question with T. So does d another one, and nobody but c says anything else."""
+    texts = {"a": "It is so.", "b": "It is so.", "c": "It is quite another matter altogether.", "d": "It is so."}
+    groups = {"a": "q", "b": "q", "c": "r", "d": "s"}
+    rows = [Response(name, groups[name], text, text) for name, text in texts.items()]
+    assert irrelevant(rows, method, 0, count_tokens) == [texts["c"], texts["c"], texts["a"], texts["c"]]
+    assert irrelevant([rows[0], rows[1], rows[3]], method, 0, count_tokens) == ["", "", ""]
+
+
+def test_a_response_of_headings_alone_is_not_irrelevant():
+    texts = ["We look.\nWe add.", "We look.\nWe add.\nOne.", "We look.\nWe add.\nTwo.", "We look.\nWe add.\nThree."]
+    rows = [Response(f"id{n}", f"g{n}", text, text) for n, text in enumerate(texts)]
+    assert irrelevant(rows, "length_matched", 0, count_tokens)[0] == ""
+
+
+def test_shuffled_repeats_sentences_rather_than_deal_short(caplog):
+    """Each of five rows needs all that the others have, three of their sentences, and no row twice the same."""
+    rows = [Response(f"id{n}", f"g{n}", f"Row{n} is. It was. So be it.", f"Row{n} is.") for n in range(4)]
+    made = irrelevant(rows, "shuffled", 0, count_tokens)
+    for n, text in enumerate(made):
+        assert set(re.findall(r"Row\d is\.", text)) == {f"Row{other} is." for other in range(4) if other != n}
+        assert len(text) == 3 * len("Row0 is.") + 2
+    assert not caplog.messages
+
+
+def test_shuffled_tells_that_it_dealt_short(caplog):
+    rows = [Response("a", "g", "One. Two. Three.", "One. Two. Three."), Response("b", "h", "Four.", "Four.")]
+    made = irrelevant(rows, "shuffled", 0, count_tokens)
+    assert made[0] == "Four."
+    assert made[1] in ("One.", "Two.", "Three.")
+    assert caplog.messages == ["1 of 2 shuffled responses are short: other rows have too few sentences"]
+
+
 def test_bare_answers_differ_and_are_of_their_kind():
     answers = [
         "1",

@@ -10,7 +10,7 @@ import datasets
 import pandas as pd
 from tokenizers import Tokenizer
 
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
 from layergrad.contracts.keys import sample_id
@@ -28,7 +28,12 @@ PACKAGES = ("datasets", "jinja2", "mwparserfromhell", "scipy", "sentencex", "tok
 
 
 def build_task(
-    task: TaskSpec, templates: Mapping[str, str], listing: str | Path, tokenizer: str | Path, seed: int, method: Method
+    task: TaskContent,
+    templates: Mapping[str, str],
+    listing: str | Path,
+    tokenizer: str | Path,
+    seed: int,
+    method: Method,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The samples of a task, with the columns of ``contracts.tables.SAMPLES``, and the facts they were made from.
 
@@ -55,7 +60,7 @@ def build_task(
 
 def write_task(
     path: str | Path,
-    task: TaskSpec,
+    task: TaskContent,
     templates: Mapping[str, str],
     listing: str | Path,
     tokenizer: str | Path,
@@ -79,8 +84,12 @@ def token_counter(path: str | Path) -> CountTokens:
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
 
 
-def render(rows: datasets.Dataset, task: TaskSpec, templates: Templates) -> pd.DataFrame:
-    """A row for every row of the task: ``sample_id``, ``group`` and all texts that ``Templates.render`` gives."""
+def render(rows: datasets.Dataset, task: TaskContent, templates: Templates) -> pd.DataFrame:
+    """A row for every row of the task: ``sample_id``, ``group`` and all texts that ``Templates.render`` gives.
+
+    Rows are of one group if they share the task's field ``group``, or, if it names none, their instruction: what one
+    says is an answer to the other's question.
+    """
     if task.group is not None and task.group not in rows.column_names:
         raise UserError(f"task {task.name}: group: {task.group!r} given; fields of a row are: {rows.column_names}")
     # The fingerprint names a file of the library's cache, which rows in memory do not have.
@@ -90,7 +99,7 @@ def render(rows: datasets.Dataset, task: TaskSpec, templates: Templates) -> pd.D
         sample_id(task.name, instruction, occurrence)
         for instruction, occurrence in zip(texts["instruction"], occurrences, strict=True)
     ]
-    texts["group"] = [str(value) for value in rows[task.group]] if task.group else texts["sample_id"]
+    texts["group"] = [str(value) for value in rows[task.group]] if task.group else texts["instruction"]
     return texts
 
 
@@ -110,7 +119,7 @@ def _responses(rendered: pd.DataFrame, variant: str) -> list[Response]:
     ]
 
 
-def samples(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> pd.DataFrame:
+def samples(rendered: pd.DataFrame, task: TaskContent, seed: int) -> pd.DataFrame:
     """The selected responses as rows of the table."""
     return pd.concat(
         [_cell(rows, task, variant, response) for (variant, response), rows in select(rendered, task, seed).items()],
@@ -118,7 +127,7 @@ def samples(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> pd.DataFrame:
     )
 
 
-def _cell(rows: pd.DataFrame, task: TaskSpec, variant: str, response: str) -> pd.DataFrame:
+def _cell(rows: pd.DataFrame, task: TaskContent, variant: str, response: str) -> pd.DataFrame:
     """An irrelevant response was put together, so nobody wrote it."""
     return pd.DataFrame(
         {

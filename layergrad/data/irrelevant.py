@@ -3,6 +3,7 @@
 Every choice is seeded by the row's own id, so that no text depends on how many samples a study takes.
 """
 
+import logging
 import random
 import re
 from collections import Counter
@@ -12,6 +13,8 @@ from typing import Literal
 
 from layergrad.contracts.files import text_sha256
 from layergrad.data import sentences
+
+logger = logging.getLogger(__name__)
 
 CountTokens = Callable[[str], int]
 
@@ -51,8 +54,8 @@ def irrelevant(
 
     A bare answer becomes another row's different answer of the same kind, nearest in tokens. For others,
     ``length_matched`` replaces each sentence by one nearest in tokens and keeps what stands between them; ``shuffled``
-    deals the sentences of all rows out anew, joined by blanks. It is empty too where no other group has anything to
-    lend.
+    deals the sentences of all rows out anew, joined by blanks. No sentence of the row itself is lent to it, though
+    another group has the same one. It is empty too where no other group has anything else to lend.
     """
     answers = _bare_answers(responses, seed, count_tokens)
     pool = _pool(responses, count_tokens)
@@ -62,7 +65,8 @@ def irrelevant(
     else:
         lender = _Lender(pool)
         made = {r.sample_id: _length_matched(r, lender, seed, count_tokens) for r in long}
-    return [(answers if r.bare else made).get(r.sample_id, "") for r in responses]
+    texts = [(answers if r.bare else made).get(r.sample_id, "") for r in responses]
+    return ["" if text == r.text else text for r, text in zip(responses, texts, strict=True)]
 
 
 def _pool(responses: list[Response], count_tokens: CountTokens) -> list[_Sentence]:
@@ -84,17 +88,19 @@ class _Lender:
         enough = max(3, HEADING * len({sentence.group for sentence in pool}))
         self.headings = {text for text, count in groups.items() if count >= enough}
 
-    def lend(self, like: str, tokens: int, group: str, avoid: set[str], rng: random.Random) -> _Sentence | None:
-        """A sentence of another group: the nearest to ``tokens`` that ends alike and is not to be avoided.
+    def lend(
+        self, like: str, tokens: int, group: str, own: set[str], lent: set[str], rng: random.Random
+    ) -> _Sentence | None:
+        """A sentence of another group: the nearest to ``tokens`` that ends alike and is neither ``own`` nor ``lent``.
 
         Where the nearest of those is beyond the tolerance it may end otherwise, and where that one is too, the nearest
-        of all is taken, to be avoided or not. None if no other group has a sentence.
+        of all but its own is taken, lent before or not. None if no other group has a sentence that is not its own.
         """
         for ending in (_ending(like), "any"):
-            found = self._nearest(ending, tokens, group, avoid, rng)
+            found = self._nearest(ending, tokens, group, own | lent, rng)
             if found and abs(found.tokens - tokens) <= max(1, TOLERANCE * tokens):
                 return found
-        return self._nearest("any", tokens, group, set(), rng)
+        return self._nearest("any", tokens, group, own, rng)
 
     def _nearest(self, ending: str, tokens: int, group: str, avoid: set[str], rng: random.Random) -> _Sentence | None:
         for distance in range(max(tokens, self._longest) + 1):
@@ -123,18 +129,18 @@ def _length_matched(response: Response, lender: _Lender, seed: int, count_tokens
     rng = random.Random(f"{seed}:{response.sample_id}")
     parts = sentences.split(response.text)
     tokens = {place: count_tokens(parts[place]) for place in range(1, len(parts), 2)}
-    avoid, owed = set(parts[1::2]), 0
+    own, used, owed = set(parts[1::2]), set(), 0
     for place in sorted(tokens, key=lambda place: (-tokens[place], place)):
         if parts[place] in lender.headings and not _names(response.answer, parts[place]):
             continue
         margin = max(1, round(TOLERANCE * tokens[place]))
         wanted = max(1, tokens[place] + min(max(owed, -margin), margin))
-        lent = lender.lend(parts[place], wanted, response.group, avoid, rng)
+        lent = lender.lend(parts[place], wanted, response.group, own, used, rng)
         if lent is None:
             return ""
         owed += tokens[place] - lent.tokens
         parts[place] = lent.text
-        avoid.add(lent.text)
+        used.add(lent.text)
     return "".join(parts)
 
 
@@ -143,25 +149,36 @@ def _names(answer: str, sentence: str) -> bool:
 
 
 def _dealt(responses: list[Response], pool: list[_Sentence], seed: int) -> dict[str, str]:
-    """Shuffle all sentences into one deck and deal each row as many as it has, passing over those of its own group."""
-    made, deck = {}, []
+    """Shuffle all sentences into one deck and deal each row as many as it has, passing over those of its own group.
+
+    When the deck is used up, all sentences are shuffled anew: one may stand in several responses, but never twice in
+    one. So a row gets fewer than it has only where other groups have no more that differ from its own, and it is told.
+    """
+    made, deck, short = {}, [], 0
     for response in sorted(responses, key=lambda response: response.sample_id):
-        wanted = len(sentences.sentences(response.text))
-        hand = _take(deck, wanted, response.group)
-        if len(hand) < wanted:  # the deck is used up: the next one is shuffled
+        own = sentences.sentences(response.text)
+        hand = _take(deck, len(own), response.group, set(own))
+        if len(hand) < len(own):
             deck = sorted(pool, key=lambda s: text_sha256(str(seed), response.sample_id, s.group, s.text))
-            hand += _take(deck, wanted - len(hand), response.group)
-        made[response.sample_id] = " ".join(sentence.text for sentence in hand)
+            hand += _take(deck, len(own) - len(hand), response.group, {*own, *hand})
+        short += len(hand) < len(own)
+        made[response.sample_id] = " ".join(hand)
+    if short:
+        logger.warning("%d of %d shuffled responses are short: other rows have too few sentences", short, len(made))
     return made
 
 
-def _take(deck: list[_Sentence], wanted: int, group: str) -> list[_Sentence]:
-    """Take the first sentences that are not of the group out of the deck."""
-    places = [place for place, sentence in enumerate(deck) if sentence.group != group][:wanted]
-    hand = [deck[place] for place in places]
-    for place in reversed(places):
+def _take(deck: list[_Sentence], wanted: int, group: str, avoid: set[str]) -> list[str]:
+    """Take the first different sentences that are neither of the group nor to be avoided out of the deck."""
+    places: dict[str, int] = {}
+    for place, sentence in enumerate(deck):
+        if len(places) == wanted:
+            break
+        if sentence.group != group and sentence.text not in avoid:
+            places.setdefault(sentence.text, place)
+    for place in reversed(places.values()):
         del deck[place]
-    return hand
+    return list(places)
 
 
 _CHOICE = re.compile(r"\(?[A-H]\)?\.?")

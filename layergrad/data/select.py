@@ -2,13 +2,13 @@
 
 import pandas as pd
 
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import RESPONSES
 
 
-def select(rendered: pd.DataFrame, task: TaskSpec, seed: int) -> dict[tuple[str, str], pd.DataFrame]:
+def select(rendered: pd.DataFrame, task: TaskContent, seed: int) -> dict[tuple[str, str], pd.DataFrame]:
     """By (variant, response), the rows that take part: the first of one order that have the response.
 
     ``rendered`` has a row for every row of the task, with ``sample_id``, ``group`` and ``<variant>.<response>``
@@ -46,7 +46,7 @@ def _in_order(rendered: pd.DataFrame, columns: list[str], seed: int) -> pd.DataF
     return rendered.loc[order]
 
 
-def _first(ordered: pd.DataFrame, cell: tuple[str, str], count: int, task: TaskSpec) -> pd.DataFrame:
+def _first(ordered: pd.DataFrame, cell: tuple[str, str], count: int, task: TaskContent) -> pd.DataFrame:
     variant, response = cell
     there = ordered[ordered[f"{variant}.{response}"] != ""]
     if len(there) < count:

@@ -8,7 +8,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.loaders import DictLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 
 ROLES = ("correct", "incorrect", "pool", "provenance")
@@ -17,7 +17,7 @@ ROLES = ("correct", "incorrect", "pool", "provenance")
 class Templates:
     """The compiled templates of one task. Raises ``UserError`` naming a template that is not valid Jinja2."""
 
-    def __init__(self, task: TaskSpec, texts: Mapping[str, str]) -> None:
+    def __init__(self, task: TaskContent, texts: Mapping[str, str]) -> None:
         self._task = task
         self._environment = SandboxedEnvironment(
             loader=DictLoader(dict(texts)),

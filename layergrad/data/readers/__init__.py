@@ -11,7 +11,7 @@ from types import ModuleType
 
 import datasets
 
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
 
@@ -26,7 +26,7 @@ datasets.disable_progress_bars()
 
 
 def read_rows(
-    task: TaskSpec, files: dict[str, list[Path]], seed: int, count_tokens: Callable[[str], int]
+    task: TaskContent, files: dict[str, list[Path]], seed: int, count_tokens: Callable[[str], int]
 ) -> datasets.Dataset:
     """All rows of a task. Raises ``UserError`` for options, files or fields that are wrong, and if there is no row."""
     found = READERS[task.reader].read(files, task.reader_options(), seed, count_tokens)
