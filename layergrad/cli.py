@@ -151,8 +151,8 @@ def _merge(options: argparse.Namespace) -> None:
 
 
 def _estimate(options: argparse.Namespace) -> None:
-    from layergrad.contracts.config import load_study
     from layergrad.contracts.estimate import describe
+    from layergrad.contracts.study_files import load_study
 
     print(describe(load_study(Path(options.study)), options.cores))
 

@@ -4,9 +4,10 @@ import sys
 from pathlib import Path
 
 from layergrad.contracts import estimate
-from layergrad.contracts.config import FileSource, ModelWeights, load_study
+from layergrad.contracts.config import FileSource, ModelWeights
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
+from layergrad.contracts.study_files import load_study
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 

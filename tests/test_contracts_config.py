@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from layergrad.contracts import estimate
-from layergrad.contracts.config import load_study
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.study_files import load_study
 
 
 @pytest.fixture

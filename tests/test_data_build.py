@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
-from layergrad.contracts.config import TaskSpec, load_study
+from layergrad.contracts.config import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.keys import sample_id
+from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_facts, read_table
 from layergrad.data.build import build_task, write_task
 from layergrad.data.select import select

@@ -12,7 +12,7 @@ from oracle import dense_gradients, dense_statistics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.cli import main
-from layergrad.contracts.config import load_study
+from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.models.prepare import prepare_model
 

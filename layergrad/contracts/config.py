@@ -1,4 +1,4 @@
-"""The configuration: one pydantic model for every YAML file, and the loader that turns a mistake into one clear line.
+"""The configuration: one pydantic model for every YAML file.
 
 A study file names its models and tasks; each has a file of its own, ``models/<model>.yaml`` and ``tasks/<task>.yaml``,
 beside the study file, and templates lie in ``templates/`` there.
@@ -7,12 +7,11 @@ beside the study file, and templates lie in ``templates/`` there.
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import jinja2
-import yaml
-from pydantic import BaseModel, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
-from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import FAMILIES, VARIANTS
+from layergrad.contracts.mistakes import SOURCE_KINDS, told
 from layergrad.contracts.options import OPTIONS
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
@@ -56,9 +55,6 @@ class FileSource(Strict):
 
     file: str
     sha256: Sha256 | None = None
-
-
-SOURCE_KINDS = ("hub", "url", "pypi", "file")
 
 
 def _source_kind(value: Any) -> str | None:
@@ -180,7 +176,7 @@ class TaskContent(Strict):
         try:
             self.reader_options()
         except ValidationError as error:
-            raise ValueError(_told(error.errors()[0], OPTIONS[self.reader], "options")) from error
+            raise ValueError(told(error.errors()[0], OPTIONS[self.reader], "options")) from error
         return self
 
     @model_validator(mode="after")
@@ -274,145 +270,6 @@ class Study(Strict):
     def template_texts(self, task: TaskSpec) -> dict[str, str]:
         """Text of every template of a task by file name. Raises ``UserError`` for one that is not there."""
         return {
-            name: _read_text(self.directory / "templates" / name, f"template of task {task.name}")
+            name: read_text(self.directory / "templates" / name, f"template of task {task.name}")
             for name in task.templates()
         }
-
-
-def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Study:
-    """Load and validate a study file with its models and tasks. Raises ``UserError`` with one line.
-
-    ``overrides`` are keys of the study file that were given elsewhere, as by ``snakemake --config``.
-    """
-    path = Path(path)
-    values = _merged(_read_yaml(path, "study"), overrides or {})
-    for kind, spec in (("models", ModelSpec), ("tasks", TaskSpec)):
-        names = values.get(kind)
-        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-            raise UserError(
-                f"{path}: {kind}: {names!r} given; allowed is a list of names of files in {path.parent / kind}/"
-            )
-        values[kind] = [_load_spec(spec, path.parent / kind, name, path) for name in names]
-    study = _validate(Study, values | {"directory": path.parent}, path)
-    for task in study.tasks:
-        _compile_templates(study, task)
-    return study
-
-
-def _compile_templates(study: Study, task: TaskSpec) -> None:
-    """Raise ``UserError`` for a template or a provenance that is not there or not valid Jinja."""
-    texts = {str(study.directory / "templates" / name): text for name, text in study.template_texts(task).items()}
-    for variant, spec in task.variants.items():
-        texts[f"{study.directory / 'tasks' / task.name}.yaml: variants.{variant}.provenance"] = spec.provenance
-    for place, text in texts.items():
-        try:
-            jinja2.Environment().parse(text)
-        except jinja2.TemplateSyntaxError as error:
-            raise UserError(f"{place}:{error.lineno}: not a valid Jinja template: {error.message}") from error
-
-
-def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
-    """Overrides key by key, so that naming one key of a mapping leaves the others as they are."""
-    nested = {
-        key: _merged(values[key], value) if isinstance(value, dict) and isinstance(values.get(key), dict) else value
-        for key, value in overrides.items()
-    }
-    return values | nested
-
-
-def _load_spec(spec: type[Strict], folder: Path, name: str, study: Path) -> Strict:
-    file = folder / f"{name}.yaml"
-    if not file.is_file():
-        there = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
-        raise UserError(f"{study}: {folder.name}: {name!r} given, but there is no {file}; there are: {there}")
-    return _validate(spec, {"name": name, **_read_yaml(file, folder.name)}, file)
-
-
-def _read_text(path: Path, what: str) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise UserError(f"{path}: no such file ({what})") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: cannot be read as UTF-8 text ({what}): {error}") from error
-
-
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe loading in which a key that is given twice is a mistake."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        given = []
-        for key, _ in node.value:
-            name = self.construct_object(key, deep=True)
-            if name in given:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", key.start_mark)
-            given.append(name)
-        return super().construct_mapping(node, deep)
-
-
-def _read_yaml(path: Path, what: str) -> dict[str, Any]:
-    try:
-        values = yaml.load(_read_text(path, what), Loader=_UniqueKeys)
-    except yaml.YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        place = f":{where.line + 1}:{where.column + 1}" if where else ""
-        raise UserError(f"{path}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
-    if not isinstance(values, dict):
-        raise UserError(f"{path}: a mapping of keys to values is expected, {type(values).__name__} given")
-    return values
-
-
-def _validate(spec: type[Strict], values: dict[str, Any], path: Path) -> Any:
-    try:
-        return spec.model_validate(values)
-    except ValidationError as error:
-        raise UserError(_one_line(error, spec, path)) from error
-
-
-def _one_line(error: ValidationError, spec: type[Strict], path: Path) -> str:
-    """The first mistake in one line: file, key, what was given, what is allowed; and how many more there are."""
-    first, *more = error.errors()
-    rest = f" (and {len(more)} more)" if more else ""
-    return " ".join(f"{path}: {_told(first, spec)}{rest}".split())
-
-
-def _told(mistake: dict[str, Any], spec: type[Strict], within: str = "") -> str:
-    """One of pydantic's mistakes: key, what is allowed, what was given."""
-    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_KINDS)]
-    key = ".".join(filter(None, keys))
-    message = mistake["msg"].removeprefix("Value error, ")
-    if mistake["type"] == "extra_forbidden":
-        message = f"unknown key; allowed here: {', '.join(sorted(_fields_at(spec, mistake['loc'][:-1]))) or 'none'}"
-    if mistake["type"] in ("missing", "value_error"):
-        return f"{key}: {message}" if key else message
-    return f"{key}: {message} ({mistake['input']!r:.80} given)"
-
-
-def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
-    """Names of the keys allowed at a location of nested models."""
-    schema = spec.model_json_schema()
-    node = schema
-    for part in location:
-        node = _resolve(node, schema)
-        choices = [node, *(_resolve(choice, schema) for choice in node.get("anyOf", []) + node.get("oneOf", []))]
-        for choice in choices:
-            if part in choice.get("properties", {}):
-                node = choice["properties"][part]
-                break
-            if part in SOURCE_KINDS and part in choice.get("required", []):
-                node = choice
-                break
-        else:
-            node = next(
-                (c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node
-            )
-    node = _resolve(node, schema)
-    allowed = list(node.get("properties", {}))
-    for choice in node.get("anyOf", []) + node.get("oneOf", []):
-        allowed += _resolve(choice, schema).get("properties", {})
-    return [name for name in allowed if name != "directory"]
-
-
-def _resolve(node: dict, schema: dict) -> dict:
-    """Follow a JSON Schema reference to the definition it names."""
-    return schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node

@@ -4,7 +4,16 @@ from pathlib import Path
 
 RESULTS = Path("results")
 
-STATISTICS = ("cells", "curves", "mad", "layer_means", "relative_difference", "relative_difference_layers")
+STATISTICS = (
+    "cells",
+    "curves",
+    "mad",
+    "layer_means",
+    "early_over_last",
+    "variant_differences",
+    "relative_difference",
+    "relative_difference_layers",
+)
 """Tables of ``statistics/<model>/<task>/`` and, for the whole study, of ``statistics/``; each .parquet and .csv."""
 
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")

@@ -1,0 +1,50 @@
+"""What pydantic found wrong, in words for the person who wrote it."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+SOURCE_KINDS = ("hub", "url", "pypi", "file")
+"""The key that tells what kind of source it is; pydantic counts it as a part of the place, people do not."""
+
+
+def told(mistake: dict[str, Any], spec: type[BaseModel], within: str = "") -> str:
+    """One of pydantic's mistakes: key, what is allowed, what was given."""
+    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_KINDS)]
+    key = ".".join(filter(None, keys))
+    message = mistake["msg"].removeprefix("Value error, ")
+    if mistake["type"] == "extra_forbidden":
+        message = f"unknown key; allowed here: {', '.join(sorted(_fields_at(spec, mistake['loc'][:-1]))) or 'none'}"
+    if mistake["type"] in ("missing", "value_error"):
+        return f"{key}: {message}" if key else message
+    return f"{key}: {message} ({mistake['input']!r:.80} given)"
+
+
+def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
+    """Names of the keys allowed at a location of nested models."""
+    schema = spec.model_json_schema()
+    node = schema
+    for part in location:
+        node = _resolve(node, schema)
+        choices = [node, *(_resolve(choice, schema) for choice in node.get("anyOf", []) + node.get("oneOf", []))]
+        for choice in choices:
+            if part in choice.get("properties", {}):
+                node = choice["properties"][part]
+                break
+            if part in SOURCE_KINDS and part in choice.get("required", []):
+                node = choice
+                break
+        else:
+            node = next(
+                (c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node
+            )
+    node = _resolve(node, schema)
+    allowed = list(node.get("properties", {}))
+    for choice in node.get("anyOf", []) + node.get("oneOf", []):
+        allowed += _resolve(choice, schema).get("properties", {})
+    return [name for name in allowed if name != "directory"]
+
+
+def _resolve(node: dict, schema: dict) -> dict:
+    """Follow a JSON Schema reference to the definition it names."""
+    return schema["$defs"][node["$ref"].rpartition("/")[2]] if "$ref" in node else node
