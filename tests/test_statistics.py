@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from statistics import stdev
 
 import numpy as np
 import pandas as pd
@@ -9,9 +10,11 @@ import pytest
 from synthetic_tables import KNOWLEDGE, Task
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import text_sha256
 from layergrad.contracts.paths import STATISTICS
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_facts, read_table, write_table
 from layergrad.statistics.compute import collect_statistics, compute_statistics
+from layergrad.statistics.curves import mad
 from layergrad.statistics.differences import absolute, relative_difference, signed
 from layergrad.statistics.measured import read_measured
 
@@ -98,12 +101,128 @@ def test_mad_is_of_the_mean_curve_and_skips_steps_between_segments(small):
         assert row["mad"] == pytest.approx(sum(steps) / len(steps))
 
 
-def test_the_bootstrap_error_of_mad_is_null_for_one_response_and_sound_for_many(small, tmp_path):
+def mad_of(curve):
+    return sum(abs(y - x) for x, y in itertools.pairwise(curve)) / (len(curve) - 1)
+
+
+def relative_mad_of(curve):
+    return mad_of(curve) / (sum(curve) / len(curve))
+
+
+ROUGHNESS = [("mad", "standard_error", mad_of), ("relative_mad", "relative_standard_error", relative_mad_of)]
+
+
+@pytest.mark.parametrize(("column", "error", "number"), ROUGHNESS)
+def test_roughness_and_its_error_are_those_of_plain_draws_of_responses(tmp_path, column, error, number):
+    task = Task(cells={("none", "correct"): 6}, layers=9, spread=0.3)
+    table = statistics_of(task.write(tmp_path), tmp_path / "s")["mad"].query("quantity == 'nuclear_norm'")
+    table = table.set_index(["projection", "segment"])
+    samples = norms_of(task, "none", "correct", "k")
+    counts = np.random.default_rng(3).multinomial(6, [1 / 6] * 6, size=200).tolist()
+    for segment, layers in {"all": slice(0, 9), "early": slice(0, 3), "mid": slice(3, 6), "last": slice(6, 9)}.items():
+        row = table.loc[("k", segment)]
+        assert row[column] == pytest.approx(number(mean_of(samples)[layers]))
+        drawn = [number(mean_of(repeated(samples, count))[layers]) for count in counts]
+        assert row[error] == pytest.approx(stdev(drawn))
+
+
+def repeated(samples, counts):
+    return [sample for sample, count in zip(samples, counts, strict=True) for _ in range(count)]
+
+
+def test_the_bootstrap_error_of_mad_is_null_for_one_response(small):
     *_, statistics = small
-    alone = statistics["mad"].query("variant == 'detailed'")["standard_error"]
-    assert alone.isna().all()
-    some = statistics["mad"].query("variant == 'none' and quantity == 'nuclear_norm'")["standard_error"]
-    assert (some > 0).all()
+    errors = statistics["mad"][["variant", "standard_error", "relative_standard_error"]].set_index("variant")
+    assert errors.loc["detailed"].isna().all(axis=None)
+
+
+def test_the_bootstrap_error_of_mad_is_the_scatter_of_repeated_studies(tmp_path):
+    found, errors = [], []
+    for seed in range(40):
+        task = Task(cells={("none", "correct"): 30}, layers=6, spread=0.3, seed=seed)
+        row = mad(read_measured(**task.write(tmp_path)), {"all": range(6)}, 0).query("quantity == 'nuclear_norm'")
+        found.append(row["mad"].tolist())
+        errors.append(row["standard_error"].tolist())
+    assert np.mean(errors, axis=0) == pytest.approx(np.std(found, axis=0, ddof=1), rel=0.35)
+
+
+STEPS = {("none", "correct"): 8, ("simplified", "correct"): 5, ("detailed", "correct"): 3, ("none", "irrelevant"): 4}
+
+
+@pytest.fixture(scope="module")
+def steps(tmp_path_factory):
+    """Nested variants, the largest norms at the samples that only the first one has; their loss, and the statistics."""
+    folder = tmp_path_factory.mktemp("steps")
+    task = Task(cells=STEPS, layers=6, spread=0.3, scale={("none", "correct"): 2.0, ("simplified", "correct"): 1.4})
+    loss = task.frames()[1].query("response == 'correct'").set_index(["variant", "sample_id"])["loss"]
+    return task, loss, statistics_of(task.write(folder), folder / "s")
+
+
+def test_variants_are_compared_on_the_samples_that_both_have(steps):
+    task, loss, statistics = steps
+    table = statistics["variant_differences"]
+    assert len(table) == 3 * 4 * 5
+    assert set(table["response"]) == {"correct"}
+    for row in table.query("quantity in ['nuclear_norm', 'nuclear_norm_over_loss']").to_dict("records"):
+        pair = row["from_variant"], row["to_variant"]
+        n = min(STEPS[variant, "correct"] for variant in pair)
+        means = [[sum(c) / 6 for c in norms_of(task, v, "correct", row["projection"])[:n]] for v in pair]
+        if row["quantity"] == "nuclear_norm_over_loss":
+            means = [
+                [x / loss[v, f"{i:016x}"] for i, x in enumerate(side)] for v, side in zip(pair, means, strict=True)
+            ]
+        differences = [other - one for one, other in zip(*means, strict=True)]
+        assert row["n"] == n
+        assert (row["mean_from"], row["mean_to"]) == pytest.approx([sum(side) / n for side in means])
+        assert row["difference"] == pytest.approx(sum(differences) / n)
+        assert row["standard_error"] == pytest.approx(stdev(differences) / math.sqrt(n))
+
+
+def distance_of(curve):
+    return abs(curve[0])
+
+
+@pytest.mark.parametrize(
+    ("quantity", "number"), [("mad", mad_of), ("relative_mad", relative_mad_of), ("early_late_distance", distance_of)]
+)
+def test_the_error_of_a_difference_of_curves_draws_the_same_samples_on_both_sides(steps, quantity, number):
+    task, _, statistics = steps
+    for row in statistics["variant_differences"].query("quantity == @quantity").to_dict("records"):
+        pair = row["from_variant"], row["to_variant"]
+        n = min(STEPS[variant, "correct"] for variant in pair)
+        sides = [norms_of(task, variant, "correct", row["projection"])[:n] for variant in pair]
+        if quantity == "early_late_distance":
+            sides = [[[math.log(sum(c[:2]) / sum(c[4:]))] for c in side] for side in sides]
+        counts = np.random.default_rng(3).multinomial(n, [1 / n] * n, size=200).tolist()
+        drawn = [number(mean_of(repeated(sides[1], c))) - number(mean_of(repeated(sides[0], c))) for c in counts]
+        one, other = (number(mean_of(side)) for side in sides)
+        assert (row["mean_from"], row["mean_to"]) == pytest.approx((one, other))
+        assert row["difference"] == pytest.approx(other - one)
+        assert row["standard_error"] == pytest.approx(stdev(drawn))
+
+
+def test_variants_without_a_common_sample_have_no_row(tmp_path):
+    task = Task(cells=STEPS, layers=3)
+    paths = task.write(tmp_path)
+    for path in paths.values():
+        table = read_table(path)
+        table.loc[table["variant"] == "detailed", "sample_id"] += "f"
+        table.to_parquet(path)
+    table = statistics_of(paths, tmp_path / "s")["variant_differences"]
+    assert set(zip(table["from_variant"], table["to_variant"], strict=True)) == {("none", "simplified")}
+
+
+def test_early_over_last_is_of_each_response_first(steps):
+    task, _, statistics = steps
+    table = statistics["early_over_last"]
+    assert len(table) == 4 * 4
+    for row in table.to_dict("records"):
+        curves = norms_of(task, *(row[key] for key in CELL))
+        logs = [math.log((curve[0] + curve[1]) / (curve[4] + curve[5])) for curve in curves]
+        assert row["n"] == len(logs)
+        assert row["log_ratio"] == pytest.approx(sum(logs) / len(logs))
+        assert row["ratio"] == pytest.approx(math.exp(sum(logs) / len(logs)))
+        assert row["standard_error"] == pytest.approx(stdev(logs) / math.sqrt(len(logs)))
 
 
 def test_layer_means_are_of_each_response_first(small):
@@ -138,7 +257,12 @@ def test_relative_difference_pairs_the_responses_of_a_sample(small):
             a, b = (sum(side[sample] for sample in both) / len(both) for side in (correct, other))
             absolute.append(abs(a - b) / abs(a or 1e-10))
             signed.append((b - a) / (a or 1e-10))
-            assert by_layer.loc[(variant, "irrelevant", projection, layer), "signed"] == pytest.approx(signed[-1])
+            told = by_layer.loc[(variant, "irrelevant", projection, layer)]
+            assert told["signed"] == pytest.approx(signed[-1])
+            assert (told["mean_correct"], told["mean_other"]) == pytest.approx((a, b))
+            for name, side in (("correct", correct), ("other", other)):
+                error = stdev(side[sample] for sample in both) / math.sqrt(len(both)) if len(both) > 1 else math.nan
+                assert told[f"standard_error_{name}"] == pytest.approx(error, nan_ok=True)
         assert row["n"] == len(both) == (2 if variant == "none" else 1)
         assert row["absolute"] == pytest.approx(sum(absolute) / 7)
         assert row["signed"] == pytest.approx(sum(signed) / 7)
@@ -152,19 +276,34 @@ def test_a_reference_of_zero_counts_as_1e_minus_10_as_in_the_papers_code():
     assert signed(a, b) == pytest.approx([1e10, 0.5, -0.5])
 
 
-def test_the_noise_floor_is_the_mean_over_all_swaps(tmp_path):
+def test_the_noise_floor_and_its_quantile_are_those_of_plain_swaps(tmp_path):
     task = Task(cells={("none", "correct"): 5, ("none", "irrelevant"): 5}, layers=4, spread=0.3)
     row = statistics_of(task.write(tmp_path), tmp_path / "s")["relative_difference"].query("projection == 'v'").iloc[0]
-    spectra = task.frames()[2].query("projection == 'v'").sort_values(["sample_id", "layer"])
-    sides = (spectra[spectra["response"] == name] for name in ("correct", "irrelevant"))
-    a, b = (side["nuclear_norm"].to_numpy().reshape(5, 4) for side in sides)
-    every = []
-    for swaps in itertools.product([False, True], repeat=5):
-        left = np.array([b[i] if swap else a[i] for i, swap in enumerate(swaps)]).mean(axis=0)
-        right = np.array([a[i] if swap else b[i] for i, swap in enumerate(swaps)]).mean(axis=0)
-        every.append((abs(left - right) / abs(left)).mean())
-    assert row["noise_floor"] == pytest.approx(np.mean(every), rel=0.15)  # 200 draws of 32 possible ones
-    assert min(every) <= row["noise_floor_95"] <= max(every)
+    a, b = (norms_of(task, "none", response, "v") for response in ("correct", "irrelevant"))
+    rng = np.random.default_rng(int(text_sha256("none", "none", "irrelevant", "3")[:16], 16))
+    drawn = [swapped_difference(a, b, swaps) for swaps in rng.integers(0, 2, size=(200, 5)).tolist()]
+    assert row["noise_floor"] == pytest.approx(sum(drawn) / 200)
+    place = 0.95 * 199  # linear between the two ranks about it
+    low, high = sorted(drawn)[int(place) : int(place) + 2]
+    assert row["noise_floor_95"] == pytest.approx(low + (place - int(place)) * (high - low))
+    every = [swapped_difference(a, b, swaps) for swaps in itertools.product([0, 1], repeat=5)]
+    assert row["noise_floor"] == pytest.approx(sum(every) / 32, rel=0.15)  # 200 draws of 32 possible ones
+
+
+def norms_of(task, variant, response, projection):
+    """Nuclear norms of a synthetic task, one list of layers a sample."""
+    rows = task.frames()[2].query("variant == @variant and response == @response and projection == @projection")
+    return [part.sort_values("layer")["nuclear_norm"].tolist() for _, part in rows.groupby("sample_id")]
+
+
+def mean_of(curves):
+    return [sum(layer) / len(layer) for layer in zip(*curves, strict=True)]
+
+
+def swapped_difference(a, b, swaps):
+    left = mean_of([y if swap else x for x, y, swap in zip(a, b, swaps, strict=True)])
+    right = mean_of([x if swap else y for x, y, swap in zip(a, b, swaps, strict=True)])
+    return sum(abs(x - y) / abs(x) for x, y in zip(left, right, strict=True)) / len(left)
 
 
 def test_without_an_effect_the_difference_is_about_its_noise_floor(tmp_path):

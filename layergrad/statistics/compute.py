@@ -8,10 +8,11 @@ import pandas as pd
 from layergrad.contracts.paths import STATISTICS
 from layergrad.contracts.tables import read_facts, read_table, write_statistics
 from layergrad.statistics.cells import cells
-from layergrad.statistics.curves import DRAWS, curves, layer_means, mad
+from layergrad.statistics.curves import DRAWS, curves, early_over_last, layer_means, mad
 from layergrad.statistics.differences import relative_difference, relative_difference_layers
 from layergrad.statistics.measured import CELL, read_measured
 from layergrad.statistics.segments import segments
+from layergrad.statistics.variants import variant_differences
 
 _KEY = ["model", "task", "family", *CELL]
 
@@ -38,6 +39,8 @@ def compute_statistics(
         "curves": curves(measured),
         "mad": mad(measured, parts, seed),
         "layer_means": layer_means(measured, parts, noisy_above),
+        "early_over_last": early_over_last(measured, parts),
+        "variant_differences": variant_differences(measured, parts, seed),
         "relative_difference": relative_difference(measured, seed),
         "relative_difference_layers": relative_difference_layers(measured),
     }
@@ -50,8 +53,9 @@ def compute_statistics(
 
 def _labelled(table: pd.DataFrame, labels: dict[str, str]) -> pd.DataFrame:
     """The key first, as plain text."""
-    rest = [name for name in table.columns if name not in _KEY]
-    table = table.assign(**labels)[[*_KEY, *rest]]
+    table = table.assign(**labels)
+    key = [name for name in _KEY if name in table]
+    table = table[[*key, *(name for name in table.columns if name not in key)]]
     return table.astype(dict.fromkeys(table.select_dtypes("category").columns, "str"))
 
 

@@ -32,21 +32,36 @@ def relative_difference(measured: Measured, seed: int) -> pd.DataFrame:
 
 
 def relative_difference_layers(measured: Measured) -> pd.DataFrame:
-    """The same by layer, without the noise floor."""
+    """The same by layer, without the noise floor, and the two mean curves with their standard errors, of the pairs."""
     tables = []
     for (variant, control, response), pairs in _pairs(measured):
         for projection in pairs.columns.unique("projection"):
-            a, b = (side.mean(axis=0) for side in _sides(pairs[projection]))
-            table = {
-                "layer": np.arange(len(a)),
-                "n": len(pairs) // 2,
-                "absolute": absolute(a, b),
-                "signed": signed(a, b),
-            }
             key = {"variant": variant, "control": control, "response": response, "projection": projection}
-            tables.append(pd.DataFrame(key | table))
-    columns = ["variant", "control", "response", "projection", "n", "layer", "absolute", "signed"]
+            tables.append(pd.DataFrame(key | _by_layer(*_sides(pairs[projection]))))
+    columns = ["variant", "control", "response", "projection", *_by_layer(*np.ones((2, 2, 1)))]
     return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=columns)
+
+
+def _by_layer(a: np.ndarray, b: np.ndarray) -> dict[str, np.ndarray | int]:
+    """Columns of ``relative_difference_layers`` for two samples x layers."""
+    mean_a, mean_b = a.mean(axis=0), b.mean(axis=0)
+    return {
+        "layer": np.arange(a.shape[1]),
+        "n": len(a),
+        "absolute": absolute(mean_a, mean_b),
+        "signed": signed(mean_a, mean_b),
+        "mean_correct": mean_a,
+        "standard_error_correct": _standard_error(a),
+        "mean_other": mean_b,
+        "standard_error_other": _standard_error(b),
+    }
+
+
+def _standard_error(samples: np.ndarray) -> np.ndarray:
+    """Of the mean over samples (ddof 1), null for a single one."""
+    if len(samples) < 2:
+        return np.full(samples.shape[1], np.nan)
+    return samples.std(axis=0, ddof=1) / np.sqrt(len(samples))
 
 
 def absolute(a: np.ndarray, b: np.ndarray) -> np.ndarray:
