@@ -11,16 +11,17 @@ import pytest
 from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.files import read_json, write_text
+from layergrad.contracts.files import read_json
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES
 from layergrad.contracts.tables import read_table
-from layergrad.report.figures import draw_figures
+from layergrad.report.figures import _responses, draw_figures
 from layergrad.report.page import write_report
 from layergrad.report.tables import latex, markdown
 from layergrad.report.words import counted, listing, number, percent
 from layergrad.statistics.compute import compute_statistics
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
+SCALE = {("none", response): 8.0 for response in ("correct", "irrelevant")} | {("detailed", "irrelevant"): 2.0}
 HOSTILE = 'Puzzles <script>alert("1")</script> 100 % | a_b & $x$'
 
 
@@ -58,8 +59,7 @@ def study_of(tasks):
 def made(tmp_path_factory):
     """The whole way from gradients to the page, by the scripts: the folder and the study."""
     root = tmp_path_factory.mktemp("study")
-    scale = {("none", response): 8.0 for response in ("correct", "irrelevant")} | {("detailed", "irrelevant"): 2.0}
-    puzzles = Task(scale=scale, layers=6)
+    puzzles = Task(scale=SCALE, layers=6)
     wiki = Task("wiki", "knowledge", KNOWLEDGE, layers=6, seed=1)
     study = study_of([(puzzles, HOSTILE), (wiki, "Wikipedia: knowledge")])
     parts, figures = [], []
@@ -109,6 +109,31 @@ def test_figures_are_the_same_bytes_again_without_dates(made, tmp_path):
         assert "<dc:date>" not in svg
 
 
+def test_correct_and_other_responses_are_drawn_on_the_pairs_that_the_panel_names(made):
+    root, _ = made
+    pairs = read_table(root / "statistics" / "tiny" / "puzzles" / "relative_difference_layers.parquet")
+    figure = _responses(pairs)
+    titles = [axes.get_title() for axes in figure.axes]
+    assert titles[::4] == [f"query (q), {n} pairs" for n in (12, 10, 6, 12)]  # of 12 detailed, 6 have an irrelevant one
+    spectra = Task(scale=SCALE, layers=6).frames()[2].query("variant == 'detailed' and projection == 'v'")
+    for axes, other, n in ((figure.axes[10], "irrelevant", 6), (figure.axes[14], "incorrect", 12)):
+        assert [line.get_label() for line in axes.lines] == ["correct", other]
+        for line in axes.lines:
+            some = spectra[(spectra["response"] == line.get_label()) & (spectra["sample_id"] < f"{n:016x}")]
+            assert line.get_ydata().tolist() == pytest.approx(some.groupby("layer")["nuclear_norm"].mean().tolist())
+
+
+def test_a_tasks_note_is_told_with_the_task_and_among_the_limits(made, tmp_path):
+    root, study = made
+    task = study["tasks"][0] | {"note": "The wrong answers had <no> hints."}
+    statistics = {name: root / "statistics" / f"{name}.parquet" for name in STATISTICS}
+    figures = sorted((root / "figures").rglob("*.svg"))
+    write_report(statistics, figures, tmp_path / "index.html", study=study | {"tasks": [task, study["tasks"][1]]})
+    text = (tmp_path / "index.html").read_text()
+    assert text.count("The wrong answers had &lt;no&gt; hints.") >= 2
+    assert "had &lt;no&gt; hints" in text[text.index('id="limits"') : text.index('id="licences"')]
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_very_small_models_and_single_responses_have_figures_and_a_page(tmp_path, layers):
     cells = {("none", "correct"): 1, ("none", "irrelevant"): 1}
@@ -126,9 +151,8 @@ def test_a_task_without_other_responses_has_a_page(tmp_path):
     task = Task(cells={("none", "correct"): 3, ("detailed", "correct"): 3}, layers=3)
     out = tmp_path / "statistics"
     compute_statistics(**task.write(tmp_path), folder=out, model={"name": "tiny"}, task="puzzles")
+    draw_figures(out / "curves.parquet", tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
     figures = [tmp_path / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
-    for figure in figures:
-        write_text(figure, "<svg/>")
     statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
     write_report(statistics, figures, tmp_path / "index.html", study=study_of([(task, "Puzzles")]))
     assert "irrelevant text?" not in (tmp_path / "index.html").read_text()

@@ -5,7 +5,7 @@ import pytest
 from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.paths import STATISTICS
-from layergrad.contracts.tables import read_table
+from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_table, write_table
 from layergrad.report.findings import Numbers, direction_of, findings
 from layergrad.statistics.compute import collect_statistics, compute_statistics
 
@@ -14,20 +14,31 @@ FALLING = {(v, r): scale for v, scale in (("none", 8.0), ("simplified", 2.0)) fo
 RISING = {(v, r): scale for v, scale in (("none", 0.1), ("simplified", 0.4)) for r in RESPONSES}
 SIZE = "Are gradients larger where a response reasons less?"
 ROUGHNESS = "Do gradients differ more from layer to layer where a response reasons less?"
+RELATIVE = "Do they differ more from layer to layer relative to their size, too?"
+EARLY = "Which layers have the larger gradients, the early or the last ones?"
+POPULARITY = "Are gradients larger for unpopular topics than for popular ones?"
 IRRELEVANT = "Do gradients tell correct reasoning from irrelevant text?"
 INCORRECT = "Do gradients tell correct from mistaken reasoning?"
 
 
-def findings_of(folder, *tasks):
-    parts = []
-    for task in tasks:
-        out = folder / "tiny" / task.name
-        compute_statistics(**task.write(folder / "in"), folder=out, model={"name": "tiny"}, task=task.name)
-        parts += [out / f"{name}.parquet" for name in STATISTICS]
-    collect_statistics(parts, folder)
-    tables = {name: read_table(folder / f"{name}.parquet") for name in STATISTICS}
-    numbers = Numbers(tables, {"tiny": "Tiny"}, {task.name: task.name.capitalize() for task in tasks}, 0.15)
+def computed(paths, folder, task):
+    compute_statistics(**paths, folder=folder / "tiny" / task.name, model={"name": "tiny"}, task=task.name)
+    return {name: read_table(folder / "tiny" / task.name / f"{name}.parquet") for name in STATISTICS}
+
+
+def statistics_of(folder, *tasks):
+    made = [computed(task.write(folder / "in"), folder, task) for task in tasks]
+    collect_statistics([folder / "tiny" / task.name / f"{name}.parquet" for task in tasks for name in made[0]], folder)
+    return {name: read_table(folder / f"{name}.parquet") for name in STATISTICS}
+
+
+def told_of(tables, *tasks):
+    numbers = Numbers(tables, {"tiny": "Tiny"}, {task: task.capitalize() for task in tasks or ["puzzles"]}, 0.15)
     return {finding.question: finding for finding in findings(numbers)}
+
+
+def findings_of(folder, *tasks):
+    return told_of(statistics_of(folder, *tasks), *(task.name for task in tasks))
 
 
 def test_an_effect_is_told(tmp_path):
@@ -55,13 +66,81 @@ def test_no_effect_is_told(tmp_path):
     assert told[INCORRECT].answer.startswith("Not here.")
 
 
-def test_the_evidence_has_the_numbers_of_the_statistics(tmp_path):
-    told = findings_of(tmp_path, Task(scale=FALLING, layers=9))
-    means = read_table(tmp_path / "layer_means.parquet").query(
-        "quantity == 'nuclear_norm' and segment == 'all' and response == 'correct' and projection == 'q'"
-    )["mean"]
-    values = " → ".join(f"{mean:.3g}" if mean < 1 else f"{mean:#.3g}" for mean in means)
-    assert f"q {values} (falls)" in told[SIZE].evidence[0]
+def test_the_evidence_has_the_numbers_of_the_shared_samples(tmp_path):
+    task = Task(scale=FALLING, layers=9)
+    told = findings_of(tmp_path, task)
+    spectra = task.frames()[2].query("response == 'correct' and projection == 'q'")
+    shared = spectra[spectra["sample_id"] < f"{10:016x}"]  # of 12, 10 and 12 samples
+    means = shared.groupby("variant", sort=False)["nuclear_norm"].mean()
+    values = " → ".join(f"{mean:#.3g}" for mean in means[["none", "simplified"]])
+    assert (
+        told[SIZE]
+        .evidence[0]
+        .startswith(f"Puzzles, no reasoning → simplified reasoning, on 10 shared samples: q {values} (falls); k ")
+    )
+
+
+def test_roughness_that_only_follows_the_size_is_told_apart(tmp_path):
+    told = findings_of(tmp_path, Task(scale=FALLING, layers=9, spread=0.03, seed=2))
+    assert told[ROUGHNESS].answer.startswith("Yes.")
+    assert told[RELATIVE].answer.startswith("Not seen.")
+
+
+def test_early_and_last_count_only_beyond_the_error(tmp_path):
+    told = findings_of(tmp_path, Task(layers=9, spread=0.05))
+    assert told[EARLY].answer.startswith(
+        "Larger beyond the error are with no reasoning the early ones in 4 and the last ones in 0 of 4; with"
+    )
+    assert "early over last: q 1.8" in told[EARLY].evidence[0]
+    tables = statistics_of(tmp_path / "unsure", Task(layers=9, spread=0.05))
+    tables["early_over_last"]["standard_error"] = 1.0
+    unsure = told_of(tables)[EARLY]
+    assert unsure.answer.startswith("Larger beyond the error are with no reasoning the early ones in 0 and")
+    assert "alike within the error" in unsure.evidence[0]
+    tables["early_over_last"]["standard_error"] = np.nan
+    unknown = told_of(tables)[EARLY]
+    assert unknown.answer.startswith("No verdict: no comparison has a known error.")
+    assert "(-)" in unknown.evidence[0]
+
+
+def test_a_number_that_is_not_known_is_no_verdict_and_not_counted(tmp_path):
+    tables = statistics_of(tmp_path, Task(scale=FALLING, layers=9, spread=0.05))
+    table = tables["variant_differences"]
+    table.loc[(table["quantity"] == "nuclear_norm") & (table["projection"] == "q"), "standard_error"] = np.nan
+    told = told_of(tables)[SIZE]
+    assert "falls at every step in all 3 comparisons. 1 comparison without a known error not counted." in told.answer
+    assert "(-); k" in told.evidence[0]
+    table.loc[table["quantity"] == "nuclear_norm", "difference"] = np.nan
+    assert told_of(tables)[SIZE].answer == "No verdict: no comparison has a known error."
+
+
+def test_samples_of_their_own_stay_unpaired(tmp_path):
+    cells = {("unpopular", "correct"): 8, ("popular_100", "correct"): 8}
+    task = Task("wiki", "knowledge", cells, scale={("unpopular", "correct"): 1.3}, layers=9, spread=0.05)
+    tables = statistics_of(tmp_path, task)
+    tables["variant_differences"] = tables["variant_differences"].iloc[:0]
+    line = told_of(tables, "wiki")[POPULARITY].evidence[0]
+    assert line.startswith("Wiki, unpopular → popular 100, on 8 and 8 responses, no sample shared: q")
+    assert "(falls)" in line
+
+
+def test_a_kind_of_response_that_failed_altogether_is_named_and_left_out(tmp_path):
+    task = Task(layers=3)
+    paths = task.write(tmp_path / "in")
+    _, samples, spectra = task.frames()
+    gone = (samples["variant"] == "simplified") & (samples["response"] == "correct")
+    samples.loc[gone, ["status", "reason"]] = ["failed", "no response token"]
+    samples.loc[gone, "loss"] = np.nan
+    write_table(samples, paths["samples"], MEASURED_SAMPLES, {})
+    spectra = spectra[(spectra["variant"] != "simplified") | (spectra["response"] != "correct")]
+    write_table(spectra, paths["gradients"], GRADIENTS, {})
+    told = told_of(computed(paths, tmp_path, task))
+    line = "Puzzles, simplified reasoning, correct: no number at all; 10 responses failed and 0 were not finite"
+    assert told["Which numbers are uncertain?"].evidence[0] == line
+    assert "simplified" not in "".join(told["What else differs between the kinds of response?"].evidence)
+    assert told[SIZE].evidence[0].startswith("Puzzles, no reasoning → detailed reasoning, on 12 shared samples")
+    text = " ".join(f"{finding.answer} {finding.evidence}" for finding in told.values())
+    assert "nan" not in text
 
 
 def test_templated_responses_are_no_part_of_a_verdict(tmp_path):
@@ -70,7 +149,7 @@ def test_templated_responses_are_no_part_of_a_verdict(tmp_path):
     told = findings_of(tmp_path, Task(scale=FALLING, layers=9, spread=0.05), other)
     assert told[SIZE].answer.startswith("Yes.")
     assert "all 4 comparisons" in told[SIZE].answer
-    assert len(told[SIZE].evidence) == 1
+    assert len(told[SIZE].evidence) == 2
     assert told[SIZE].aside[0].startswith("Rhymes")
     assert all(line.startswith("Rhymes") for line in told[IRRELEVANT].aside)
     alone = findings_of(tmp_path / "alone", other)
@@ -83,8 +162,8 @@ def test_a_task_of_knowledge_asks_for_length_and_popularity(tmp_path):
     told = findings_of(tmp_path, Task("wiki", "knowledge", KNOWLEDGE, scale=scale, layers=9, spread=0.05))
     assert SIZE not in told
     assert told["Does length alone, without reasoning, change the size?"].answer.startswith("Yes.")
-    popularity = told["Are gradients larger for unpopular topics than for popular ones?"]
-    assert popularity.answer.startswith("Yes. Along popular 100 → unpopular, the mean nuclear norm rises")
+    popularity = told[POPULARITY]
+    assert popularity.answer.startswith("Yes. Along unpopular → popular 100, the mean nuclear norm falls")
 
 
 def test_noisy_means_and_failed_responses_are_told(tmp_path):
@@ -98,15 +177,21 @@ def test_noisy_means_and_failed_responses_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("values", "errors", "direction"),
+    ("differences", "errors", "direction"),
     [
-        ([3, 2, 1], [0.1, 0.1, 0.1], "falls"),
-        ([1, 2, 3], [0.1, 0.1, 0.1], "rises"),
-        ([1, 1.1, 1], [0.1, 0.1, 0.1], "stays level"),
-        ([3, 2, 2.1], [0.1, 0.1, 0.1], "falls, then stays level"),
-        ([3, 2, 3], [0.1, 0.1, 0.1], "falls, then rises"),
-        ([3, 1], [0.1, np.nan], "stays level"),
+        ([-1, -1], [0.1, 0.1], "falls"),
+        ([1, 1], [0.1, 0.1], "rises"),
+        ([0.1, -0.1], [0.1, 0.1], "stays level"),
+        ([-1, 0.1], [0.1, 0.1], "falls, then stays level"),
+        ([-1, 1], [0.1, 0.1], "falls, then rises"),
+        ([-0.19], [0.1], "stays level"),
+        ([-0.21], [0.1], "falls"),
+        ([-2], [np.nan], None),
+        ([np.nan], [0.1], None),
+        ([-1, np.inf], [0.1, 0.1], None),
+        ([-1, -1], [0.1, np.inf], None),
     ],
 )
-def test_directions(values, errors, direction):
-    assert direction_of(np.array(values, float), np.array(errors, float)) == direction
+def test_directions(differences, errors, direction):
+    assert direction_of(np.array(differences, float), np.array(errors, float)) == direction
+    assert direction_of(differences, errors) == direction

@@ -14,7 +14,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import whole_file
 from layergrad.contracts.paths import FIGURES
 from layergrad.contracts.tables import read_table
-from layergrad.report.words import PROJECTIONS, VARIANTS
+from layergrad.report.words import PROJECTIONS, VARIANTS, counted
 
 STYLE = {
     "svg.hashsalt": "layergrad",  # else element ids are random
@@ -58,15 +58,18 @@ TITLES = {
 
 
 def draw_figures(curves: str | Path, folder: str | Path, *, model_title: str, task_title: str) -> None:
-    """Draw every one of ``FIGURES`` from the curves of one model and task into ``folder``, as SVG and PNG."""
-    table = read_table(curves)
-    table = table[table["control"] == "none"]
+    """Draw every one of ``FIGURES`` of one model and task into ``folder``, as SVG and PNG.
+
+    ``curves`` is its table of that name; ``relative_difference_layers``, of the same folder, has the paired curves.
+    """
+    table = read_table(curves).query("control == 'none'")
     if not (table["response"] == "correct").any():
         raise UserError(f"{curves}: no correct response in it; the figures need at least one")
+    pairs = read_table(Path(curves).with_name("relative_difference_layers.parquet")).query("control == 'none'")
     subtitle = f"{model_title}  ·  {task_title}"
     for name in FIGURES:
         with mpl.rc_context(STYLE):
-            figure = _responses(table) if name == "correct_irrelevant" else _projections(table, name)
+            figure = _responses(pairs) if name == "correct_irrelevant" else _projections(table, name)
             figure.suptitle(f"{TITLES[name]}\n{_plain(subtitle)}", fontsize=10.5, x=0.01, ha="left")
             _save(figure, Path(folder) / name)
 
@@ -83,30 +86,45 @@ def _projections(table: pd.DataFrame, quantity: str) -> Figure:
         axes.set(xlabel="layer (0 = first)", title=f"{VARIANTS[variant]}, n = {part['n'].max()}")
     panels[0].set_ylabel(f"{LABELS[quantity]}\n(mean ± standard error)")
     _scale(panels, table)
-    _legend(figure, panels[0], {name: PROJECTIONS[name] for name in table["projection"].unique()})
+    _legend(figure, panels[:1], {name: PROJECTIONS[name] for name in table["projection"].unique()})
     return figure
 
 
-def _responses(table: pd.DataFrame) -> Figure:
-    """One row a variant, each on a scale of its own; one column a projection; one line a kind of response."""
-    table = table[table["quantity"] == "nuclear_norm"]
-    variants, projections = table["variant"].unique(), table["projection"].unique()
-    size = (max(6.4, 2.3 * len(projections) + 0.6), 2.05 * len(variants) + 1.2)
+def _responses(pairs: pd.DataFrame) -> Figure:
+    """One row a comparison on its own scale, of samples that have both responses; one column a projection."""
+    if pairs.empty:
+        return _message("No sample has both a correct and another response.")
+    table = _long(pairs)
+    rows, projections = list(table.groupby(["variant", "against"], sort=False)), table["projection"].unique()
+    size = (max(6.4, 2.3 * len(projections) + 0.6), 2.05 * len(rows) + 1.2)
     figure = Figure(figsize=size, layout="constrained")
-    grid = figure.subplots(len(variants), len(projections), sharex=True, sharey="row", squeeze=False)
-    for row, variant in zip(grid, variants, strict=True):
-        part = table[table["variant"] == variant]
+    grid = figure.subplots(len(rows), len(projections), sharex=True, sharey="row", squeeze=False)
+    for row, ((variant, response), part) in zip(grid, rows, strict=True):
         for axes, projection in zip(row, projections, strict=True):
-            _draw(axes, part[part["projection"] == projection], "response")
-        counts = part.groupby("response", sort=False)["n"].max()
-        row[0].set_ylabel(f"{VARIANTS[variant]}\nn = {' / '.join(map(str, counts))}\nnuclear norm")
+            line = part[part["projection"] == projection]
+            _draw(axes, line, "response")
+            axes.set_title(f"{PROJECTIONS[projection]}, {counted(line['n'].max(), 'pair')}")
+        row[0].set_ylabel(f"{VARIANTS[variant]}:\ncorrect, {response}\nnuclear norm")
         _scale(row, part)
-    for axes, projection in zip(grid[0], projections, strict=True):
-        axes.set_title(PROJECTIONS[projection])
     for axes in grid[-1]:
         axes.set_xlabel("layer (0 = first)")
-    fullest = max(grid[:, 0], key=lambda axes: len(axes.lines))
-    _legend(figure, fullest, {name: f"{name} response" for name in table["response"].unique()})
+    _legend(figure, grid[:, 0], {name: f"{name} response" for name in ("correct", *table["against"].unique())})
+    return figure
+
+
+def _long(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Both curves of each comparison, one below the other, as ``mean`` and ``standard_error`` of a ``response``."""
+    key = pairs[["variant", "projection", "layer", "n"]].assign(against=pairs["response"], quantity="nuclear_norm")
+    correct, other = (
+        key.assign(response=name, mean=pairs[f"mean_{side}"], standard_error=pairs[f"standard_error_{side}"])
+        for side, name in (("correct", "correct"), ("other", pairs["response"]))
+    )
+    return pd.concat([correct, other], ignore_index=True)
+
+
+def _message(text: str) -> Figure:
+    figure = Figure(figsize=(6.4, 1.6), layout="constrained")
+    figure.text(0.5, 0.4, text, ha="center")
     return figure
 
 
@@ -137,8 +155,8 @@ def _scale(panels: Iterable[Axes], table: pd.DataFrame) -> None:
         axes.xaxis.get_major_locator().set_params(integer=True)
 
 
-def _legend(figure: Figure, axes: Axes, labels: dict[str, str]) -> None:
-    handles = {line.get_label(): line for line in axes.lines}
+def _legend(figure: Figure, panels: Iterable[Axes], labels: dict[str, str]) -> None:
+    handles = {line.get_label(): line for axes in panels for line in axes.lines}
     names = [name for name in labels if name in handles]
     figure.legend(
         [handles[name] for name in names],

@@ -1,14 +1,15 @@
 """What the numbers say, in words made from the numbers alone."""
 
+import itertools
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
 
 from layergrad.contracts.keys import KNOWLEDGE_VARIANTS, REASONING_VARIANTS
-from layergrad.report.words import VARIANTS, counted, listing, number, percent
+from layergrad.report.words import NONE, VARIANTS, counted, listing, number, percent
 
 POPULAR = ("popular_100", "popular_500", "popular_1000")
 ERRORS = 2
@@ -20,6 +21,7 @@ WAYS = {
     "stays level": "shows no change beyond the error",
 }
 NO_VERDICT = "No verdict: only templated responses were measured."
+NO_ERROR = "No verdict: no comparison has a known error."
 
 
 @dataclass
@@ -47,10 +49,17 @@ class Numbers:
         table = self.tables["layer_means"]
         return table[(table["quantity"] == quantity) & (table["segment"] == "all")]
 
-    def roughness(self) -> pd.DataFrame:
-        """MAD of the mean nuclear-norm curve over all layers."""
+    def roughness(self, kind: str = "mad") -> pd.DataFrame:
+        """MAD of the mean nuclear-norm curve over all layers, or ``relative_mad``, that over the mean of the curve."""
         table = self.tables["mad"].query("quantity == 'nuclear_norm' and segment == 'all'")
-        return table.rename(columns={"mad": "mean"})
+        error = "standard_error" if kind == "mad" else "relative_standard_error"
+        kept = [name for name in table.columns if "mad" not in name and "standard_error" not in name]
+        return table[kept].assign(mean=table[kind], standard_error=table[error])
+
+    def differences(self, quantity: str) -> pd.DataFrame:
+        """From variant to variant on the samples that both have, correct responses."""
+        table = self.tables["variant_differences"]
+        return table[(table["quantity"] == quantity) & (table["response"] == "correct")]
 
     def where(self, model: str, task: str) -> str:
         """Name of a task, and of the model if there are several."""
@@ -73,6 +82,15 @@ class Chain:
     rises: str
 
 
+@dataclass(frozen=True)
+class Thing:
+    """What goes along a chain: how it is called, its mean in every variant, its differences on shared samples."""
+
+    words: str
+    means: pd.DataFrame
+    differences: pd.DataFrame
+
+
 REASONING_SIZE = Chain(
     "Are gradients larger where a response reasons less?", REASONING_VARIANTS, "Yes.", "No, the reverse."
 )
@@ -83,98 +101,162 @@ REASONING_ROUGHNESS = Chain(
     "Yes.",
     "No, the reverse.",
 )
+REASONING_RELATIVE = Chain(
+    "Do they differ more from layer to layer relative to their size, too?",
+    REASONING_VARIANTS,
+    "Yes.",
+    "No, the reverse.",
+)
 LENGTH_SIZE = Chain("Does length alone, without reasoning, change the size?", POPULAR, "Yes.", "Yes.")
 LENGTH_ROUGHNESS = Chain("Does length alone change how gradients differ from layer to layer?", POPULAR, "Yes.", "Yes.")
+LENGTH_RELATIVE = Chain(
+    "Does length alone change how they differ from layer to layer relative to their size?", POPULAR, "Yes.", "Yes."
+)
 POPULARITY = Chain(
     "Are gradients larger for unpopular topics than for popular ones?",
-    ("popular_100", "unpopular"),
-    "No, the reverse.",
+    ("unpopular", "popular_100"),
     "Yes.",
+    "No, the reverse.",
 )
 
 
 def findings(numbers: Numbers) -> list[Finding]:
     """All findings that the tasks of the study allow, in the order of the report."""
-    norm, mad = ("the mean nuclear norm", numbers.size()), ("the mean step between layers (MAD)", numbers.roughness())
-    over_loss = ("the mean nuclear norm over loss", numbers.size("nuclear_norm_over_loss"))
+    norm = Thing("the mean nuclear norm", numbers.size(), numbers.differences("nuclear_norm"))
+    name = "nuclear_norm_over_loss"
+    over_loss = Thing("the mean nuclear norm over loss", numbers.size(name), numbers.differences(name))
+    mad = Thing("the mean step between layers (MAD)", numbers.roughness(), numbers.differences("mad"))
+    relative = Thing(
+        "MAD over the mean of its curve", numbers.roughness("relative_mad"), numbers.differences("relative_mad")
+    )
     every = [
-        _along_chain(numbers, REASONING_SIZE, *norm),
-        _along_chain(numbers, REASONING_OVER_LOSS, *over_loss),
-        _along_chain(numbers, REASONING_ROUGHNESS, *mad),
+        _along_chain(numbers, REASONING_SIZE, norm),
+        _along_chain(numbers, REASONING_OVER_LOSS, over_loss),
+        _along_chain(numbers, REASONING_ROUGHNESS, mad),
+        _along_chain(numbers, REASONING_RELATIVE, relative),
         _early_and_late(numbers),
         _apart(numbers, "irrelevant", "Do gradients tell correct reasoning from irrelevant text?", REASONING_VARIANTS),
         _apart(numbers, "incorrect", "Do gradients tell correct from mistaken reasoning?", REASONING_VARIANTS),
         _apart(numbers, "irrelevant", "Do gradients tell correct knowledge from irrelevant text?", KNOWLEDGE_VARIANTS),
-        _along_chain(numbers, LENGTH_SIZE, *norm),
-        _along_chain(numbers, LENGTH_ROUGHNESS, *mad),
-        _along_chain(numbers, POPULARITY, *norm),
+        _along_chain(numbers, LENGTH_SIZE, norm),
+        _along_chain(numbers, LENGTH_ROUGHNESS, mad),
+        _along_chain(numbers, LENGTH_RELATIVE, relative),
+        _along_chain(numbers, POPULARITY, norm),
         _lengths(numbers),
         _uncertain(numbers),
     ]
     return [finding for finding in every if finding is not None]
 
 
-def _along_chain(numbers: Numbers, chain: Chain, thing: str, table: pd.DataFrame) -> Finding | None:
+def _along_chain(numbers: Numbers, chain: Chain, thing: Thing) -> Finding | None:
     """How ``thing`` goes along the chain over correct responses, in every task that has two of its variants."""
     templated = numbers.templated()
     directions, evidence, aside, taken = [], [], [], set()
-    for (model, task), part in _tasks(table[table["response"] == "correct"]):
+    for (model, task), part in _tasks(thing.means[thing.means["response"] == "correct"]):
+        shared = thing.differences.query("model == @model and task == @task")
         present = [variant for variant in chain.variants if variant in set(part["variant"])]
         own = [variant for variant in present if (task, variant) not in templated]
         if len(own) > 1:
-            directions += _directions(part, own).values()
+            steps = _steps(part, shared, own)
+            directions += _directions(steps)
             taken |= set(own)
-            evidence.append(_chain_line(numbers.where(model, task), part, own))
+            evidence += _step_lines(numbers.where(model, task), steps)
         if len(present) > 1 and own != present:
-            aside.append(_chain_line(numbers.where(model, task), part, present))
+            aside += _step_lines(numbers.where(model, task), _steps(part, shared, present))
     if not evidence and not aside:
         return None
     way = _arrow(VARIANTS[variant] for variant in chain.variants if variant in taken)
-    return Finding(chain.question, _chain_answer(chain, directions, thing, way), evidence, aside)
+    answer = _chain_answer(chain, directions, thing.words, way) if evidence else NO_VERDICT
+    return Finding(chain.question, answer, evidence, aside)
 
 
-def _directions(part: pd.DataFrame, variants: list[str]) -> dict[str, str]:
-    """Which way every projection goes along the variants."""
-    lines = {name: line.set_index("variant").loc[variants] for name, line in part.groupby("projection", sort=False)}
-    return {
-        name: direction_of(line["mean"].to_numpy(float), line["standard_error"].to_numpy(float))
-        for name, line in lines.items()
-    }
+def _steps(part: pd.DataFrame, shared: pd.DataFrame, variants: list[str]) -> dict[tuple[str, str], pd.DataFrame]:
+    """From each variant to the next, by projection: both means, their difference and its standard error.
+
+    On the samples that both variants have, with the error of the paired difference; where they share none, over all of
+    each, with the errors of the two means added in squares.
+    """
+    steps = {}
+    for one, other in itertools.pairwise(variants):
+        paired = shared[(shared["from_variant"] == one) & (shared["to_variant"] == other)].set_index("projection")
+        steps[one, other] = _unpaired(part, one, other) if paired.empty else paired
+    return steps
 
 
-def direction_of(values: np.ndarray, errors: np.ndarray) -> str:
+def _unpaired(part: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
+    a, b = (part[part["variant"] == variant].set_index("projection") for variant in (one, other))
+    return pd.DataFrame(
+        {
+            "n_from": a["n"],
+            "n_to": b["n"],
+            "mean_from": a["mean"],
+            "mean_to": b["mean"],
+            "difference": b["mean"] - a["mean"],
+            "standard_error": np.hypot(a["standard_error"], b["standard_error"]),
+        }
+    ).loc[a.index]
+
+
+def _directions(steps: dict[tuple[str, str], pd.DataFrame]) -> list[str | None]:
+    """Which way every projection goes along the steps."""
+    projections = next(iter(steps.values())).index
+    numbers = [step.reindex(projections)[["difference", "standard_error"]].to_numpy(float) for step in steps.values()]
+    return [direction_of(*by_projection.T) for by_projection in np.stack(numbers, axis=1)]
+
+
+def direction_of(differences: Sequence[float], errors: Sequence[float]) -> str | None:
     """``falls``, ``rises`` or ``stays level`` if every step does, else each step's word: ``falls, then stays level``.
 
-    A step that does not pass twice its standard error is level, and so is one whose error is not known.
+    A step that does not pass twice its standard error is level. None where a difference or an error is not known.
     """
-    steps, allowed = np.diff(values), ERRORS * np.hypot(errors[1:], errors[:-1])
-    signs = np.where(np.abs(steps) > allowed, np.sign(steps), 0)
+    if not np.isfinite([differences, errors]).all():
+        return None
+    signs = np.where(passes(differences, errors), np.sign(differences), 0)
     words = [{-1: "falls", 0: "stays level", 1: "rises"}[int(sign)] for sign in signs]
     return words[0] if len(set(words)) == 1 else ", then ".join(words)
 
 
-def _chain_line(where: str, part: pd.DataFrame, variants: list[str]) -> str:
-    told = []
-    for projection, direction in _directions(part, variants).items():
-        values = part[part["projection"] == projection].set_index("variant").loc[variants, "mean"]
-        told.append(f"{projection} {_arrow(map(number, values))} ({direction})")
-    return f"{where}, {_arrow(VARIANTS[variant] for variant in variants)}: {'; '.join(told)}"
+def passes(values: Sequence[float], errors: Sequence[float]) -> np.ndarray:
+    """Whether values differ from zero by more than ``ERRORS`` standard errors; never where either is not known."""
+    return np.abs(np.asarray(values, float)) > ERRORS * np.asarray(errors, float)
+
+
+def _step_lines(where: str, steps: dict[tuple[str, str], pd.DataFrame]) -> list[str]:
+    """One line a step: on which samples, and from what to what each projection goes."""
+    lines = []
+    for (one, other), step in steps.items():
+        told = [
+            f"{row.Index} {_arrow([number(row.mean_from), number(row.mean_to)])} "
+            f"({direction_of([row.difference], [row.standard_error]) or NONE})"
+            for row in step.itertuples()
+        ]
+        lines.append(f"{where}, {_arrow([VARIANTS[one], VARIANTS[other]])}, {_basis(step)}: {'; '.join(told)}")
+    return lines
+
+
+def _basis(step: pd.DataFrame) -> str:
+    if "n" in step:
+        return f"on {counted(int(step['n'].max()), 'shared sample')}"
+    return f"on {int(step['n_from'].max())} and {int(step['n_to'].max())} responses, no sample shared"
 
 
 def _arrow(words: Iterable[str]) -> str:
     return " → ".join(words)
 
 
-def _chain_answer(chain: Chain, directions: list[str], thing: str, way: str) -> str:
-    n, counts = len(directions), Counter(directions)
+def _chain_answer(chain: Chain, directions: list[str | None], thing: str, way: str) -> str:
+    known = [direction for direction in directions if direction]
+    n, counts = len(known), Counter(known)
     if not n:
-        return NO_VERDICT
-    verdict = {"falls": chain.falls, "rises": chain.rises, "stays level": "Not seen."}.get(directions[0], "It depends.")
+        return NO_ERROR
+    rest = len(directions) - n
+    dropped = f" {counted(rest, 'comparison')} without a known error not counted." if rest else ""
     if len(counts) > 1:
         parts = [f"{WAYS.get(word, word)} in {count}" for word, count in counts.items()]
-        return f"It depends. Along {way}, {thing} {listing(parts)} of {n} comparisons."
+        return f"It depends. Along {way}, {thing} {listing(parts)} of {n} comparisons.{dropped}"
+    verdict = {"falls": chain.falls, "rises": chain.rises, "stays level": "Not seen."}.get(known[0], "It depends.")
     where = f"all {n} comparisons" if n > 1 else "the one comparison"
-    return f"{verdict} Along {way}, {thing} {WAYS.get(directions[0], directions[0])} in {where}."
+    return f"{verdict} Along {way}, {thing} {WAYS.get(known[0], known[0])} in {where}.{dropped}"
 
 
 def _tasks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]]:
@@ -183,44 +265,59 @@ def _tasks(table: pd.DataFrame) -> Iterator[tuple[tuple[str, str], pd.DataFrame]
 
 def _early_and_late(numbers: Numbers) -> Finding | None:
     """Mean over the early layers against mean over the last ones."""
-    table = numbers.tables["layer_means"].query("quantity == 'nuclear_norm' and response == 'correct'")
+    table = numbers.tables["early_over_last"].query("response == 'correct'")
     table = table[table["variant"].isin(REASONING_VARIANTS)]
-    wide = table.pivot(index=["model", "task", "variant", "projection"], columns="segment", values="mean")
-    if wide.empty:
-        return None
-    order = pd.MultiIndex.from_frame(table[wide.index.names].drop_duplicates())
-    ratio = (wide["early"] / wide["last"]).loc[order].dropna()
-    if ratio.empty:
-        return None  # a model of so few layers that a segment is empty
+    if not table["n"].any():
+        return None  # nothing, or a model of so few layers that a segment is empty
     templated = numbers.templated()
-    theirs = np.array([(task, variant) in templated for _, task, variant, _ in ratio.index])
+    theirs = np.array([key in templated for key in zip(table["task"], table["variant"], strict=True)])
     question = "Which layers have the larger gradients, the early or the last ones?"
-    evidence, aside = (_ratio_lines(numbers, part) for part in (ratio[~theirs], ratio[theirs]))
-    return Finding(question, _ratio_answer(ratio[~theirs]), evidence, aside)
+    evidence, aside = (_ratio_lines(numbers, part) for part in (table[~theirs], table[theirs]))
+    answer = f"{_ratio_answer(table[~theirs])} {_alike(numbers, templated)}".strip()
+    return Finding(question, answer if evidence else NO_VERDICT, evidence, aside)
 
 
-def _ratio_answer(ratio: pd.Series) -> str:
-    if ratio.empty:
-        return NO_VERDICT
-    larger = (ratio > 1).groupby(level="variant", sort=False).agg(["sum", "size"])
-    parts = [f"with {VARIANTS[variant]} in {row['sum']} of {row['size']}" for variant, row in larger.iterrows()]
-    answer = f"The mean over the early layers is the larger one {listing(parts)} comparisons."
-    sides = {name: ratio.xs(name, level="variant") for name in ("none", "detailed") if name in larger.index}
-    if len(sides) < 2:
-        return answer
-    near = pd.concat([np.log(side).abs().rename(name) for name, side in sides.items()], axis=1, join="inner")
-    count = int((near["detailed"] < near["none"]).sum())
+def _ratio_answer(table: pd.DataFrame) -> str:
+    """In how many comparisons either end is the larger one beyond its error."""
+    table = table[np.isfinite(table["standard_error"])]
+    if table.empty:
+        return NO_ERROR
+    parts = []
+    for variant, part in table.groupby("variant", sort=False):
+        sure = part[passes(part["log_ratio"], part["standard_error"])]
+        early, last = int((sure["log_ratio"] > 0).sum()), int((sure["log_ratio"] < 0).sum())
+        parts.append(f"with {VARIANTS[variant]} the early ones in {early} and the last ones in {last} of {len(part)}")
+    return f"Larger beyond the error are {'; '.join(parts)} comparisons."
+
+
+def _alike(numbers: Numbers, templated: set[tuple[str, str]]) -> str:
+    """Whether early and last layers are nearer to each other with detailed reasoning than without."""
+    table = numbers.differences("early_late_distance").query("from_variant == 'none' and to_variant == 'detailed'")
+    own = [not {(task, "none"), (task, "detailed")} & templated for task in table["task"]]
+    table = table[np.array(own, bool) & np.isfinite(table["standard_error"])]
+    if table.empty:
+        return ""
+    sure = table[passes(table["difference"], table["standard_error"])]
+    nearer, farther = int((sure["difference"] < 0).sum()), int((sure["difference"] > 0).sum())
     return (
-        f"{answer} Early and last layers are more alike with detailed reasoning than without in {count} of {len(near)}."
+        "On the samples that both have, early and last layers are more alike with detailed reasoning than without in "
+        f"{nearer}, less alike in {farther} of {counted(len(table), 'comparison')}."
     )
 
 
-def _ratio_lines(numbers: Numbers, ratio: pd.Series) -> list[str]:
+def _ratio_lines(numbers: Numbers, table: pd.DataFrame) -> list[str]:
+    """Every ratio, and which end is the larger one beyond the error."""
     lines = []
-    for (model, task, variant), part in ratio.groupby(level=["model", "task", "variant"], sort=False):
-        values = ", ".join(f"{key[-1]} {number(value)}" for key, value in part.items())
-        lines.append(f"{numbers.where(model, task)}, {VARIANTS[variant]}, early over last: {values}")
+    for (model, task, variant), part in table.groupby(["model", "task", "variant"], sort=False):
+        told = [f"{row.projection} {number(row.ratio)} ({_ratio_word(row)})" for row in part.itertuples()]
+        where = f"{numbers.where(model, task)}, {VARIANTS[variant]}, {counted(int(part['n'].max()), 'response')}"
+        lines.append(f"{where}, early over last: {', '.join(told)}")
     return lines
+
+
+def _ratio_word(row: tuple) -> str:
+    word = direction_of([row.log_ratio], [row.standard_error])
+    return {"rises": "early larger", "falls": "last larger", "stays level": "alike within the error", None: NONE}[word]
 
 
 def _apart(numbers: Numbers, response: str, question: str, variants: tuple[str, ...]) -> Finding | None:
@@ -276,9 +373,10 @@ def _lengths(numbers: Numbers) -> Finding:
     for (model, task), part in _tasks(cells):
         told = [
             f"{VARIANTS[row.variant]} {row.median_response_tokens:g} tokens, loss {number(row.mean_loss)}"
-            for row in part.itertuples()
+            for row in part[part["n"] > 0].itertuples()
         ]
-        evidence.append(f"{numbers.where(model, task)}: {'; '.join(told)}")
+        if told:
+            evidence.append(f"{numbers.where(model, task)}: {'; '.join(told)}")
     return Finding(
         "What else differs between the kinds of response?",
         "Length and loss, listed here as the median number of response tokens and the mean loss of correct responses. "
@@ -289,9 +387,9 @@ def _lengths(numbers: Numbers) -> Finding:
 
 
 def _uncertain(numbers: Numbers) -> Finding:
-    """Flagged cells, and responses left out."""
+    """Kinds of response without a number, flagged numbers, and responses left out."""
     size = numbers.size()
-    lines = []
+    lines = _without_numbers(numbers)
     for (model, task, variant, response), part in size[size["noisy"]].groupby(
         ["model", "task", "variant", "response"], sort=False
     ):
@@ -302,6 +400,15 @@ def _uncertain(numbers: Numbers) -> Finding:
         f"flagged: the standard error passes {percent(numbers.noisy_above)} of the mean, or one response gives none."
     )
     return Finding("Which numbers are uncertain?", f"{answer} {_left_out(numbers)}", lines)
+
+
+def _without_numbers(numbers: Numbers) -> list[str]:
+    cells = numbers.tables["cells"].query("n == 0")
+    return [
+        f"{numbers.where(row.model, row.task)}, {VARIANTS[row.variant]}, {row.response}: no number at all; "
+        f"{row.n_failed} responses failed and {row.n_not_finite} were not finite"
+        for row in cells.itertuples()
+    ]
 
 
 def _left_out(numbers: Numbers) -> str:

@@ -52,7 +52,7 @@ def write_report(
             for task in study["tasks"]
         ],
         "segments": _segments(numbers.tables["mad"]),
-        "fewest": counted(int(numbers.tables["cells"]["n"].min()), "response"),
+        "fewest": counted(int(numbers.tables["cells"].query("n > 0")["n"].min()), "response"),
         "facts": read_facts(statistics["cells"]),
         "settings": yaml.safe_dump(study, sort_keys=False, allow_unicode=True, width=100),
     }

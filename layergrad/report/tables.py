@@ -24,6 +24,7 @@ HEADINGS = {
     "mean_rank_bound": "rank bound",
 }
 _ERROR = "_standard_error"
+_RELATIVE = "_over_mean"
 
 
 def numeric_tables(statistics: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
@@ -44,8 +45,16 @@ def _cells(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
-    """One row a key in the order given; for each projection its value, its standard error and, if known, its flag."""
-    columns = {"": value, _ERROR: "standard_error"} | ({"_noisy": "noisy"} if "noisy" in table else {})
+    """One row a key in the order given; for each projection its value and standard error and, where the table has
+    them, its flag and the value relative to the size."""
+    columns = {
+        "": value,
+        _ERROR: "standard_error",
+        "_noisy": "noisy",
+        _RELATIVE: f"relative_{value}",
+        _RELATIVE + _ERROR: "relative_standard_error",
+    }
+    columns = {suffix: column for suffix, column in columns.items() if column in table}
     wide = table[key].drop_duplicates().set_index(key)
     for projection in table["projection"].unique():
         part = table[table["projection"] == projection].set_index(key)
@@ -66,7 +75,7 @@ def for_people(table: pd.DataFrame) -> pd.DataFrame:
             flags = table.get(name + "_noisy", pd.Series(False, index=table.index))
             texts = [_with_error(*cell) for cell in zip(texts, errors, flags, strict=True)]
         heading = "response" if name == "response" and "absolute" not in table else HEADINGS.get(name, name)
-        shown[heading] = texts
+        shown[heading.replace(_RELATIVE, " / mean")] = texts
     return pd.DataFrame(shown)
 
 
