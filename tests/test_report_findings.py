@@ -89,13 +89,13 @@ def test_roughness_that_only_follows_the_size_is_told_apart(tmp_path):
 def test_early_and_last_count_only_beyond_the_error(tmp_path):
     told = findings_of(tmp_path, Task(layers=9, spread=0.05))
     assert told[EARLY].answer.startswith(
-        "Larger beyond the error are with no reasoning the early ones in 4 and the last ones in 0 of 4; with"
+        "Larger beyond the error are: with no reasoning, the early ones in 4 and the last ones in 0 of 4; with"
     )
     assert "early over last: q 1.8" in told[EARLY].evidence[0]
     tables = statistics_of(tmp_path / "unsure", Task(layers=9, spread=0.05))
     tables["early_over_last"]["standard_error"] = 1.0
     unsure = told_of(tables)[EARLY]
-    assert unsure.answer.startswith("Larger beyond the error are with no reasoning the early ones in 0 and")
+    assert unsure.answer.startswith("Larger beyond the error are: with no reasoning, the early ones in 0 and")
     assert "alike within the error" in unsure.evidence[0]
     tables["early_over_last"]["standard_error"] = np.nan
     unknown = told_of(tables)[EARLY]

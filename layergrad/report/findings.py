@@ -286,8 +286,8 @@ def _ratio_answer(table: pd.DataFrame) -> str:
     for variant, part in table.groupby("variant", sort=False):
         sure = part[passes(part["log_ratio"], part["standard_error"])]
         early, last = int((sure["log_ratio"] > 0).sum()), int((sure["log_ratio"] < 0).sum())
-        parts.append(f"with {VARIANTS[variant]} the early ones in {early} and the last ones in {last} of {len(part)}")
-    return f"Larger beyond the error are {'; '.join(parts)} comparisons."
+        parts.append(f"with {VARIANTS[variant]}, the early ones in {early} and the last ones in {last} of {len(part)}")
+    return f"Larger beyond the error are: {'; '.join(parts)} comparisons."
 
 
 def _alike(numbers: Numbers, templated: set[tuple[str, str]]) -> str:
