@@ -9,6 +9,7 @@ def caption(figure):
 rule draw_figures:
     input:
         curves=PATHS.statistics / "{model}" / "{task}" / "curves.parquet",
+        differences=PATHS.statistics / "{model}" / "{task}" / "relative_difference_layers.parquet",
     output:
         [
             report(

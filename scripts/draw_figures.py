@@ -8,4 +8,4 @@ from layergrad.report.figures import draw_figures
 with rule(snakemake):
     folder = Path(snakemake.output[0]).parent
     titles = {"model_title": snakemake.params.model_title, "task_title": snakemake.params.task_title}
-    draw_figures(snakemake.input.curves, folder, **titles)
+    draw_figures(snakemake.input.curves, snakemake.input.differences, folder, **titles)

@@ -70,7 +70,7 @@ def made(tmp_path_factory):
         names = Parts(model="tiny", task=task.name)
         run("compute_statistics", input=Parts(**paths), output=[out / "cells.parquet"], params=params, wildcards=names)
         titles = Parts(model_title="Tiny model", task_title=spec["title"])
-        curves = Parts(curves=out / "curves.parquet")
+        curves = Parts(curves=out / "curves.parquet", differences=out / "relative_difference_layers.parquet")
         run("draw_figures", input=curves, output=[drawn / f"{FIGURES[0]}.svg"], params=titles)
         parts += [out / f"{name}.parquet" for name in STATISTICS]
         figures += [drawn / f"{name}.svg" for name in FIGURES]
@@ -99,7 +99,13 @@ def test_every_file_is_there(made):
 def test_figures_are_the_same_bytes_again_without_dates(made, tmp_path):
     root, study = made
     curves = root / "statistics" / "tiny" / "puzzles" / "curves.parquet"
-    draw_figures(curves, tmp_path, model_title="Tiny model", task_title=study["tasks"][0]["title"])
+    draw_figures(
+        curves,
+        curves.with_name("relative_difference_layers.parquet"),
+        tmp_path,
+        model_title="Tiny model",
+        task_title=study["tasks"][0]["title"],
+    )
     for name in FIGURES:
         for kind in ("svg", "png"):
             first = root / "figures" / "tiny" / "puzzles" / f"{name}.{kind}"
@@ -140,7 +146,8 @@ def test_very_small_models_and_single_responses_have_figures_and_a_page(tmp_path
     task = Task(cells=cells, layers=layers)
     out = tmp_path / "statistics"
     compute_statistics(**task.write(tmp_path), folder=out, model={"name": "tiny"}, task="puzzles")
-    draw_figures(out / "curves.parquet", tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
+    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
+    draw_figures(*tables, tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
     figures = [tmp_path / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
     statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
     write_report(statistics, figures, tmp_path / "index.html", study=study_of([(task, "Puzzles")]))
@@ -151,7 +158,8 @@ def test_a_task_without_other_responses_has_a_page(tmp_path):
     task = Task(cells={("none", "correct"): 3, ("detailed", "correct"): 3}, layers=3)
     out = tmp_path / "statistics"
     compute_statistics(**task.write(tmp_path), folder=out, model={"name": "tiny"}, task="puzzles")
-    draw_figures(out / "curves.parquet", tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
+    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
+    draw_figures(*tables, tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
     figures = [tmp_path / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
     statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
     write_report(statistics, figures, tmp_path / "index.html", study=study_of([(task, "Puzzles")]))
@@ -227,7 +235,9 @@ def test_figures_without_a_correct_response_are_an_error(made, tmp_path):
     curves = read_table(root / "statistics" / "curves.parquet").query("response != 'correct'")
     curves.to_parquet(tmp_path / "curves.parquet")
     with pytest.raises(UserError, match="no correct response"):
-        draw_figures(tmp_path / "curves.parquet", tmp_path, model_title="", task_title="")
+        draw_figures(
+            tmp_path / "curves.parquet", tmp_path / "differences.parquet", tmp_path, model_title="", task_title=""
+        )
 
 
 def test_tables_hold_the_numbers_of_the_statistics(made):

@@ -57,15 +57,17 @@ TITLES = {
 }
 
 
-def draw_figures(curves: str | Path, folder: str | Path, *, model_title: str, task_title: str) -> None:
+def draw_figures(
+    curves: str | Path, differences: str | Path, folder: str | Path, *, model_title: str, task_title: str
+) -> None:
     """Draw every one of ``FIGURES`` of one model and task into ``folder``, as SVG and PNG.
 
-    ``curves`` is its table of that name; ``relative_difference_layers``, of the same folder, has the paired curves.
+    ``curves`` is its table of that name; ``differences``, its ``relative_difference_layers``, has the paired curves.
     """
     table = read_table(curves).query("control == 'none'")
     if not (table["response"] == "correct").any():
         raise UserError(f"{curves}: no correct response in it; the figures need at least one")
-    pairs = read_table(Path(curves).with_name("relative_difference_layers.parquet")).query("control == 'none'")
+    pairs = read_table(differences).query("control == 'none'")
     subtitle = f"{model_title}  ·  {task_title}"
     for name in FIGURES:
         with mpl.rc_context(STYLE):
