@@ -46,7 +46,10 @@ def samples(root):
     )
 
 
-def run(samples, folder, prefix, shard=Shard(), **settings):  # noqa: B008
+WHOLE = Shard()
+
+
+def run(samples, folder, prefix, shard=WHOLE, **settings):
     origin = ModelOrigin.of(str(folder))
     extract(samples, origin, origin_facts(origin), Settings(**settings), prefix, f"{prefix}.parts", shard)
 
