@@ -5,7 +5,7 @@ import math
 from layergrad.contracts.config import ModelSpec, Study, TaskSpec
 
 _SET_UP_SECONDS = 120  # core-seconds of a study beside its gradients: downloads, data, figures, report
-_LOAD_SECONDS = 15  # core-seconds to load a model, once a gradient job
+_LOAD_SECONDS = 10  # core-seconds to load a model, once a gradient job
 
 
 def task_tokens(task: TaskSpec) -> int:

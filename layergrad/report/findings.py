@@ -161,8 +161,10 @@ def _along_chain(numbers: Numbers, chain: Chain, thing: Thing) -> Finding | None
             directions += _directions(steps)
             taken |= set(own)
             evidence += _step_lines(numbers.where(model, task), steps)
-        if len(present) > 1 and own != present:
-            aside += _step_lines(numbers.where(model, task), _steps(part, shared, present))
+        steps = _steps(part, shared, present).items()
+        aside += _step_lines(
+            numbers.where(model, task), {pair: step for pair, step in steps if not set(pair) <= set(own)}
+        )
     if not evidence and not aside:
         return None
     way = _arrow(VARIANTS[variant] for variant in chain.variants if variant in taken)
