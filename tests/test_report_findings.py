@@ -6,7 +6,8 @@ from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.paths import STATISTICS
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_table, write_table
-from layergrad.report.findings import Numbers, direction_of, findings
+from layergrad.report.findings import Numbers, findings
+from layergrad.report.findings.numbers import direction_of
 from layergrad.statistics.compute import collect_statistics, compute_statistics
 
 RESPONSES = ("correct", "irrelevant", "incorrect")
