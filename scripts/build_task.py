@@ -2,11 +2,11 @@
 
 from layergrad.contracts.config import TaskContent
 from layergrad.contracts.jobs import rule
-from layergrad.data.build import write_task
+from layergrad.contracts.tables import SAMPLES, write_table
+from layergrad.data.build import build_task
 
 with rule(snakemake):
-    write_task(
-        snakemake.output[0],
+    frame, facts = build_task(
         TaskContent.model_validate(snakemake.params.task),
         snakemake.params.templates,
         listing=snakemake.input.sources,
@@ -14,3 +14,4 @@ with rule(snakemake):
         seed=snakemake.params.seed,
         method=snakemake.params.irrelevant,
     )
+    write_table(frame, snakemake.output[0], SAMPLES, facts)

@@ -50,6 +50,15 @@ def tiny_model():
     return make
 
 
+@pytest.fixture(scope="session")
+def tiny_model_folder(tmp_path_factory, tiny_model, tokenizer):
+    """A folder with a tiny model in float32 and its tokenizer."""
+    folder = tmp_path_factory.mktemp("tiny")
+    tiny_model().float().save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    return folder
+
+
 @pytest.fixture
 def in_root(monkeypatch):
     """Run from the project's folder, as its commands are."""

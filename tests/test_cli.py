@@ -18,13 +18,10 @@ ROWS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory, tiny_model, tokenizer):
-    """A folder with a tiny model and its tokenizer."""
-    folder = tmp_path_factory.mktemp("model")
-    tiny_model().float().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
+@pytest.fixture
+def model(tiny_model_folder):
+    """What --model is given here."""
+    return tiny_model_folder
 
 
 @pytest.fixture

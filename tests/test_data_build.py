@@ -7,13 +7,14 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 
+from layergrad.contracts import tables
 from layergrad.contracts.config import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.keys import sample_id
 from layergrad.contracts.study_files import load_study
-from layergrad.contracts.tables import read_facts, read_table
-from layergrad.data.build import build_task, write_task
+from layergrad.contracts.tables import read_facts, read_table, write_table
+from layergrad.data.build import build_task
 from layergrad.data.select import select
 from layergrad.data.sources import fetch_sources
 from layergrad.data.templates import Templates
@@ -223,7 +224,8 @@ def test_the_table_and_its_facts(listing, root, tmp_path):
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
     for name in ("one.parquet", "another.parquet"):
         task = make_task(title=name, note=name, attribution=name, variants=set_tokens(len(name)))
-        write_task(tmp_path / name, task.content(), TEMPLATES, listing, tokenizer, 0, "length_matched")
+        frame, facts = build_task(task.content(), TEMPLATES, listing, tokenizer, 0, "length_matched")
+        write_table(frame, tmp_path / name, tables.SAMPLES, facts)
     assert file_sha256(tmp_path / "one.parquet") == file_sha256(tmp_path / "another.parquet")
     facts = read_facts(tmp_path / "one.parquet")
     assert facts["task"]["samples"]["none"] == 12

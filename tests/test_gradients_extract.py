@@ -17,14 +17,6 @@ from layergrad.gradients.merge import find_shards, merge, refuse_failures
 from layergrad.models.load import ModelOrigin, origin_facts
 
 
-@pytest.fixture(scope="module")
-def model_folder(tmp_path_factory, tiny_model, tokenizer):
-    folder = tmp_path_factory.mktemp("tiny")
-    tiny_model().float().save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
-    return folder
-
-
 @pytest.fixture
 def samples(root):
     rows = [json.loads(line) for line in (root / "tests/data/mini_math.jsonl").read_text().splitlines()][:5]
@@ -58,11 +50,11 @@ def digest(prefix):
     return [hashlib.sha256(open(f"{prefix}{end}", "rb").read()).hexdigest() for end in (".parquet", ".samples.parquet")]
 
 
-def test_shards_merge_to_the_bytes_of_one_job(samples, model_folder, tmp_path):
-    run(samples, model_folder, tmp_path / "whole")
+def test_shards_merge_to_the_bytes_of_one_job(samples, tiny_model_folder, tmp_path):
+    run(samples, tiny_model_folder, tmp_path / "whole")
     for index in (1, 2, 3):
         shard = Shard(index, 3)
-        run(samples, model_folder, f"{tmp_path / 'cut'}{shard.suffix}", shard)
+        run(samples, tiny_model_folder, f"{tmp_path / 'cut'}{shard.suffix}", shard)
     merge(find_shards(str(tmp_path / "cut")), tmp_path / "cut")
     assert digest(tmp_path / "whole") == digest(tmp_path / "cut")
     table = read_table(tmp_path / "whole.parquet")
@@ -71,8 +63,8 @@ def test_shards_merge_to_the_bytes_of_one_job(samples, model_folder, tmp_path):
     assert not list(tmp_path.glob("*.parts"))
 
 
-def test_a_job_that_was_interrupted_goes_on_where_it_stopped(samples, model_folder, tmp_path, monkeypatch):
-    run(samples, model_folder, tmp_path / "undisturbed")
+def test_a_job_that_was_interrupted_goes_on_where_it_stopped(samples, tiny_model_folder, tmp_path, monkeypatch):
+    run(samples, tiny_model_folder, tmp_path / "undisturbed")
     measured = []
     measure = Measurer.measure
 
@@ -84,30 +76,30 @@ def test_a_job_that_was_interrupted_goes_on_where_it_stopped(samples, model_fold
 
     monkeypatch.setattr(Measurer, "measure", measure_four)
     with pytest.raises(KeyboardInterrupt):
-        run(samples, model_folder, tmp_path / "resumed")
+        run(samples, tiny_model_folder, tmp_path / "resumed")
     again = []
     monkeypatch.setattr(Measurer, "measure", lambda self, encoded: again.append(encoded) or measure(self, encoded))
-    run(samples, model_folder, tmp_path / "resumed")
+    run(samples, tiny_model_folder, tmp_path / "resumed")
     assert len(again) == len(samples) - 4
     assert digest(tmp_path / "undisturbed") == digest(tmp_path / "resumed")
 
 
-def test_parts_of_other_settings_and_torn_parts_are_not_used(samples, model_folder, tmp_path, monkeypatch):
-    run(samples, model_folder, tmp_path / "truth", max_length=60)
+def test_parts_of_other_settings_and_torn_parts_are_not_used(samples, tiny_model_folder, tmp_path, monkeypatch):
+    run(samples, tiny_model_folder, tmp_path / "truth", max_length=60)
     monkeypatch.setattr(job.Parts, "remove", lambda self: None)
-    run(samples, model_folder, tmp_path / "g")
+    run(samples, tiny_model_folder, tmp_path / "g")
     for part in list((tmp_path / "g.parts").rglob("*.parquet"))[:3]:
         part.write_bytes(part.read_bytes()[:100])
     first = digest(tmp_path / "g")
-    run(samples, model_folder, tmp_path / "g")
+    run(samples, tiny_model_folder, tmp_path / "g")
     assert digest(tmp_path / "g") == first
-    run(samples, model_folder, tmp_path / "g", max_length=60)
+    run(samples, tiny_model_folder, tmp_path / "g", max_length=60)
     assert digest(tmp_path / "g") == digest(tmp_path / "truth")
 
 
-def test_failures_are_rows_with_a_reason(samples, model_folder, tmp_path):
+def test_failures_are_rows_with_a_reason(samples, tiny_model_folder, tmp_path):
     samples.loc[0, "instruction"] = "pens " * 400
-    run(samples, model_folder, tmp_path / "g", max_length=200)
+    run(samples, tiny_model_folder, tmp_path / "g", max_length=200)
     table = read_table(tmp_path / "g.samples.parquet").set_index("sample_id")
     failed = table[table["status"] == "failed"]
     assert len(failed) == 1
@@ -120,17 +112,17 @@ def test_failures_are_rows_with_a_reason(samples, model_folder, tmp_path):
     refuse_failures(table, "g", 0.1)
 
 
-def test_too_many_failures_write_nothing(samples, model_folder, tmp_path):
-    run(samples, model_folder, tmp_path / "g", max_length=3)
+def test_too_many_failures_write_nothing(samples, tiny_model_folder, tmp_path):
+    run(samples, tiny_model_folder, tmp_path / "g", max_length=3)
     with pytest.raises(UserError, match="10 of 10 samples failed"):
         merge([str(tmp_path / "g")], tmp_path / "merged")
     assert not list(tmp_path.glob("merged*"))
 
 
-def test_foreign_and_missing_shards_are_refused(samples, model_folder, tmp_path):
+def test_foreign_and_missing_shards_are_refused(samples, tiny_model_folder, tmp_path):
     for index, length in ((1, 1024), (2, 60)):
         shard = Shard(index, 2)
-        run(samples, model_folder, f"{tmp_path / 'g'}{shard.suffix}", shard, max_length=length)
+        run(samples, tiny_model_folder, f"{tmp_path / 'g'}{shard.suffix}", shard, max_length=length)
     with pytest.raises(UserError, match="made from another model, samples, settings or code"):
         merge(find_shards(str(tmp_path / "g")), tmp_path / "g")
     (tmp_path / "g.shard-1-of-2.samples.parquet").unlink()
@@ -149,27 +141,27 @@ def test_a_loss_that_is_not_finite_is_a_failed_sample(samples, tiny_model, token
     assert table["reason"].str.startswith("the loss is not finite").all()
 
 
-def test_a_shard_without_rows_is_an_empty_table(samples, model_folder, tmp_path):
-    run(samples.head(2), model_folder, tmp_path / "g", Shard(3, 3))
+def test_a_shard_without_rows_is_an_empty_table(samples, tiny_model_folder, tmp_path):
+    run(samples.head(2), tiny_model_folder, tmp_path / "g", Shard(3, 3))
     assert len(read_table(tmp_path / "g.parquet")) == len(read_table(tmp_path / "g.samples.parquet")) == 0
 
 
-def test_the_model_is_loaded_once_and_takes_its_threads(samples, model_folder, tmp_path, monkeypatch):
+def test_the_model_is_loaded_once_and_takes_its_threads(samples, tiny_model_folder, tmp_path, monkeypatch):
     load, loaded = job.load_model, []
     monkeypatch.setattr(job, "load_model", lambda *given: loaded.append(torch.get_num_threads()) or load(*given))
-    run(samples, model_folder, tmp_path / "g", threads=2)
-    run(samples, model_folder, tmp_path / "g", threads=1)
+    run(samples, tiny_model_folder, tmp_path / "g", threads=2)
+    run(samples, tiny_model_folder, tmp_path / "g", threads=1)
     assert loaded == [2, 1]
     assert read_facts(tmp_path / "g.parquet")["settings"]["threads"] == 1
 
 
-def test_the_modules_own_names_stand_in_the_metadata(samples, model_folder, tmp_path):
-    run(samples.head(1), model_folder, tmp_path / "g")
+def test_the_modules_own_names_stand_in_the_metadata(samples, tiny_model_folder, tmp_path):
+    run(samples.head(1), tiny_model_folder, tmp_path / "g")
     names = {name: f"model.layers.*.self_attn.{name}_proj" for name in "qkvo"}
     assert read_facts(tmp_path / "g.parquet")["modules"] == names
 
 
-def test_out_of_memory_at_one_sample_is_its_failure(samples, model_folder, tmp_path, monkeypatch):
+def test_out_of_memory_at_one_sample_is_its_failure(samples, tiny_model_folder, tmp_path, monkeypatch):
     measure = Measurer.measure
 
     def short_of_memory(self, encoded):
@@ -178,7 +170,7 @@ def test_out_of_memory_at_one_sample_is_its_failure(samples, model_folder, tmp_p
         return measure(self, encoded)
 
     monkeypatch.setattr(Measurer, "measure", short_of_memory)
-    run(samples, model_folder, tmp_path / "g")
+    run(samples, tiny_model_folder, tmp_path / "g")
     table = read_table(tmp_path / "g.samples.parquet")
     reasons = table["reason"].dropna()
     assert 0 < len(reasons) < len(samples)

@@ -140,30 +140,30 @@ def test_a_tasks_note_is_told_with_the_task_and_among_the_limits(made, tmp_path)
     assert "had &lt;no&gt; hints" in text[text.index('id="limits"') : text.index('id="licences"')]
 
 
+def page_of(task, folder):
+    """The text of the page of one task, made from its gradients on."""
+    out = folder / "statistics"
+    compute_statistics(**task.write(folder), folder=out, model={"name": "tiny"}, task="puzzles")
+    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
+    draw_figures(*tables, folder / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
+    figures = [folder / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
+    statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
+    write_report(statistics, figures, folder / "index.html", study=study_of([(task, "Puzzles")]))
+    return (folder / "index.html").read_text()
+
+
 @pytest.mark.parametrize("layers", [1, 2])
 def test_very_small_models_and_single_responses_have_figures_and_a_page(tmp_path, layers):
     cells = {("none", "correct"): 1, ("none", "irrelevant"): 1}
     task = Task(cells=cells, layers=layers)
-    out = tmp_path / "statistics"
-    compute_statistics(**task.write(tmp_path), folder=out, model={"name": "tiny"}, task="puzzles")
-    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
-    draw_figures(*tables, tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
-    figures = [tmp_path / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
-    statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
-    write_report(statistics, figures, tmp_path / "index.html", study=study_of([(task, "Puzzles")]))
-    assert "8 of 8 mean nuclear norms" in (tmp_path / "index.html").read_text()
+    page = page_of(task, tmp_path)
+    assert "8 of 8 mean nuclear norms" in page
 
 
 def test_a_task_without_other_responses_has_a_page(tmp_path):
     task = Task(cells={("none", "correct"): 3, ("detailed", "correct"): 3}, layers=3)
-    out = tmp_path / "statistics"
-    compute_statistics(**task.write(tmp_path), folder=out, model={"name": "tiny"}, task="puzzles")
-    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
-    draw_figures(*tables, tmp_path / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
-    figures = [tmp_path / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
-    statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
-    write_report(statistics, figures, tmp_path / "index.html", study=study_of([(task, "Puzzles")]))
-    assert "irrelevant text?" not in (tmp_path / "index.html").read_text()
+    page = page_of(task, tmp_path)
+    assert "irrelevant text?" not in page
 
 
 class Page(HTMLParser):

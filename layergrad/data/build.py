@@ -14,7 +14,6 @@ from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
 from layergrad.contracts.keys import sample_id
-from layergrad.contracts.tables import SAMPLES, write_table
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
 from layergrad.data.readers import read_rows
 from layergrad.data.select import select
@@ -55,22 +54,9 @@ def build_task(
         "length_tokenizer": file_sha256(tokenizer),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
     }
-    return samples(rendered, task, seed), facts
-
-
-def write_task(
-    path: str | Path,
-    task: TaskContent,
-    templates: Mapping[str, str],
-    listing: str | Path,
-    tokenizer: str | Path,
-    seed: int,
-    method: Method,
-) -> None:
-    """Build a task, as ``build_task`` does with the same arguments, and write its table, ``data/<task>.parquet``."""
-    frame, facts = build_task(task, templates, listing, tokenizer, seed, method)
-    write_table(frame, path, SAMPLES, facts)
-    logger.info("%s: %d responses", path, len(frame))
+    frame = samples(rendered, task, seed)
+    logger.info("%s: %d responses", task.name, len(frame))
+    return frame, facts
 
 
 def token_counter(path: str | Path) -> CountTokens:
