@@ -3,7 +3,7 @@
 import re
 from dataclasses import dataclass
 
-from torch import nn
+from torch import Tensor, nn
 from transformers import PreTrainedModel
 
 from layergrad.contracts.errors import UserError
@@ -11,24 +11,17 @@ from layergrad.contracts.errors import UserError
 _SEPARATE = re.compile(r"(?:^|\.)(?:layers|h|blocks)\.(\d+)\.(?:\w+\.)*?([qkvo])_proj$")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Projection:
-    """One projection W (d_out x d_in) of one layer, and the module that computes it."""
+    """One projection W (d_out x d_in) of one layer, and which outputs of which module it computes."""
 
     layer: int
     name: str
     module_name: str
-    module: nn.Linear
-
-    @property
-    def d_out(self) -> int:
-        """Rows of W, the size of the projection's output."""
-        return self.module.out_features
-
-    @property
-    def d_in(self) -> int:
-        """Columns of W, the size of the projection's input."""
-        return self.module.in_features
+    module: nn.Module
+    rows: slice | Tensor
+    d_out: int
+    d_in: int
 
 
 def attention_projections(model: PreTrainedModel) -> list[Projection]:
@@ -37,7 +30,9 @@ def attention_projections(model: PreTrainedModel) -> list[Projection]:
     for name, module in model.named_modules():
         match = _SEPARATE.search(name)
         if match and isinstance(module, nn.Linear):
-            found[int(match[1]), match[2]] = Projection(int(match[1]), match[2], name, module)
+            found[int(match[1]), match[2]] = Projection(
+                int(match[1]), match[2], name, module, slice(None), module.out_features, module.in_features
+            )
     wanted = [(layer, name) for layer in range(model.config.get_text_config().num_hidden_layers) for name in "qkvo"]
     if set(found) != set(wanted):
         linear = sorted({re.sub(r"\d+", "*", n) for n, m in model.named_modules() if not list(m.children()) and n})
