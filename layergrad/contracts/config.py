@@ -12,6 +12,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import FAMILIES, VARIANTS
 from layergrad.contracts.mistakes import SOURCE_KINDS, told
+from layergrad.contracts.modules import Modules
 from layergrad.contracts.options import OPTIONS
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
@@ -125,6 +126,7 @@ class ModelSpec(ModelWeights):
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
     attention: Literal["sdpa", "eager"] = "sdpa"
     prompt: Literal["plain", "chat"] = "plain"
+    modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
     segments: Segments | None = None
     licence: str
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
