@@ -125,6 +125,47 @@ MISTAKES = {
         {"sources__rows": {"path": "x"}},
         r"sources.rows: a source has one of: hub",
     ),
+    "a part of no kind": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"join": [{"file": "x"}], "name": "x", "sha256": "0" * 64}}},
+        r"sources.rows.join.0: a part has one of: url \(with sha256\), pypi",
+    ),
+    "unknown key of a part": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64, "sha": 1}], "name": "x", "sha256": "0" * 64}}},
+        r"sources.rows.join.0.sha: unknown key; allowed here: sha256, url",
+    ),
+    "parts without a checksum": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64}], "name": "x"}}},
+        r"sources.rows.sha256: Field required",
+    ),
+    "no parts": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"join": [], "name": "x", "sha256": "0" * 64}}},
+        r"sources.rows.join: .*at least 1 item",
+    ),
+    "a joined file outside its folder": (
+        "tasks/mini_math.yaml",
+        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64}], "name": "../x", "sha256": "0" * 64}}},
+        r"sources.rows.name: .*\('\.\./x' given\)",
+    ),
+    "a file that is no name": (
+        "tasks/mini_math.yaml",
+        {"sources__rows": {"file": 3}},
+        r"sources.rows.file: .*string \(3 given\)",
+    ),
+    "unknown device": ("models/tiny-llama.yaml", {"device": "gpu"}, r"tiny-llama.yaml: device: .*\('gpu' given\)"),
+    "unknown attention": (
+        "models/tiny-llama.yaml",
+        {"attention": "flash"},
+        r"tiny-llama.yaml: attention: .*'auto', 'sdpa' or 'eager' \('flash' given\)",
+    ),
+    "a device and all of them": (
+        "models/tiny-llama.yaml",
+        {"device": "cpu", "device_map": "auto"},
+        r"tiny-llama.yaml: device_map auto takes all CUDA GPUs and no device, but device is cpu",
+    ),
     "bad checksum": (
         "tasks/mini_math.yaml",
         {"sources__rows": {"url": "https://example.org/x", "sha256": "12"}},

