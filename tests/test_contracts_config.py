@@ -125,6 +125,11 @@ MISTAKES = {
         {"sources__rows": {"path": "x"}},
         r"sources.rows: a source has one of: hub",
     ),
+    "unknown key of a source": (
+        "tasks/mini_math.yaml",
+        {"sources__rows": {"file": "x", "sha": 1}},
+        r"sources.rows.sha: unknown key; allowed here: file, sha256 \(1 given\)",
+    ),
     "a part of no kind": (
         "tasks/mini_math.yaml",
         {"sources": {"rows": {"join": [{"file": "x"}], "name": "x", "sha256": "0" * 64}}},

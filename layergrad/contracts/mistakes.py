@@ -35,15 +35,18 @@ def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
                 node = choice
                 break
         else:
-            inside = [
-                c[key] for c in choices for key in ("items", "additionalProperties") if isinstance(c.get(key), dict)
-            ]
-            node = next(iter(inside), node)
+            node = next((element for choice in choices for element in _elements(choice)), node)
     node = _resolve(node, schema)
     allowed = list(node.get("properties", {}))
     for choice in node.get("anyOf", []) + node.get("oneOf", []):
         allowed += _resolve(choice, schema).get("properties", {})
     return [name for name in allowed if name != "directory"]
+
+
+def _elements(node: dict) -> list[dict]:
+    """What a list or a mapping of any keys holds."""
+    held = [node.get("items"), node.get("additionalProperties"), *node.get("patternProperties", {}).values()]
+    return [element for element in held if isinstance(element, dict)]
 
 
 def _resolve(node: dict, schema: dict) -> dict:
