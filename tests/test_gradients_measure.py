@@ -5,12 +5,10 @@ import pytest
 import torch
 from oracle import dense_gradients, dense_statistics
 
-from layergrad.contracts.errors import UserError
 from layergrad.gradients.capture import captured_factors
 from layergrad.gradients.loss import mean_cross_entropy, response_loss
 from layergrad.gradients.measure import Measurer, NotFiniteError
-from layergrad.gradients.rank_bound import rank_bound
-from layergrad.models.projections import Projection, attention_projections
+from layergrad.models.projections import find_projections
 from layergrad.models.tokens import EncodedResponse
 
 LENGTHS = {"short": 12, "as long as the smaller side": 17, "longer than both": 50}
@@ -65,7 +63,7 @@ def test_factors_give_every_entry_of_the_gradient(model):
             y = group.output_gradients[projection.name]
             caught[projection.layer, projection.name] = (y.T @ group.inputs).numpy()
 
-    with captured_factors(attention_projections(model), receive):
+    with captured_factors(find_projections(model), receive):
         response_loss(model, encoded).backward()
     assert set(caught) == set(gradients)
     for key, gradient in gradients.items():
@@ -86,29 +84,14 @@ def test_rank_bound_is_a_bound_and_is_reached(model, start):
     assert reached >= len(gradients) / 3
 
 
-def test_rank_bound_by_projection_and_layer():
-    """Eight tokens, the first five the prompt; predictions are made at positions 4, 5 and 6."""
-    encoded = EncodedResponse((3, 3, 4, 3, 5, 6, 6, 7), start=5, truncated=False)
-
-    def bound(name, layer, learned=False, size=100):
-        projection = Projection(layer, name, name, torch.nn.Linear(size, size))
-        return rank_bound(projection, encoded, n_layers=3, learned_positions=learned)
-
-    assert [bound(name, 1) for name in "qkvo"] == [6, 7, 7, 7]
-    assert [bound(name, 2) for name in "qkvo"] == [3, 7, 7, 3]
-    assert [bound(name, 0) for name in "qkvo"] == [4, 4, 4, 7]
-    assert [bound(name, 0, learned=True) for name in "qkvo"] == [6, 7, 7, 7]
-    assert bound("k", 1, size=5) == 5
-
-
 def test_hooks_are_gone_after_an_error(tiny_model):
     model = tiny_model()
     with (
         pytest.raises(RuntimeError, match="planted"),
-        captured_factors(attention_projections(model), lambda group: None),
+        captured_factors(find_projections(model), lambda group: None),
     ):
         raise RuntimeError("planted")
-    assert not any(projection.module._forward_hooks for projection in attention_projections(model))
+    assert not any(projection.module._forward_hooks for projection in find_projections(model))
 
 
 def test_a_gradient_that_is_not_finite_is_told(tiny_model):
@@ -137,8 +120,3 @@ def test_loss_and_its_gradient_in_float64():
     truth.backward()
     assert loss.item() == pytest.approx(truth.item(), rel=1e-12)
     torch.testing.assert_close(logits.grad.double(), exact.grad, rtol=1e-6, atol=1e-9)
-
-
-def test_attention_that_cannot_be_mapped_is_listed(tiny_model):
-    with pytest.raises(UserError, match=r"found 0 of 12; modules there: .*c_attn"):
-        attention_projections(tiny_model("gpt2", n_embd=32, n_head=4, n_layer=2))

@@ -49,7 +49,10 @@ class Modules(Strict):
             raise ValueError("an MLP needs down, and up or gate_up")
         return self
 
-    def paths(self, which: Literal["attention", "attention+mlp"] = "attention") -> list[str]:
-        """Names of the modules within a layer, each once."""
-        keys = ["q", "k", "v", "qkv", "o"] + (["gate", "up", "gate_up", "down"] if which == "attention+mlp" else [])
-        return [path for path in (getattr(self, key) for key in keys) if path]
+    def attention_paths(self) -> list[str]:
+        """Names of the modules of the attention."""
+        return [path for path in (self.q, self.k, self.v, self.qkv, self.o) if path]
+
+    def mlp_paths(self) -> list[str]:
+        """Names of the modules of the MLP; none if it is not described."""
+        return [path for path in (self.gate, self.up, self.gate_up, self.down) if path]

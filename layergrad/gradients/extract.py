@@ -18,7 +18,7 @@ from layergrad.contracts.versions import MEASUREMENT, code_version, package_vers
 from layergrad.gradients.measure import Measurer, NotFiniteError
 from layergrad.gradients.parts import Parts
 from layergrad.models.load import ModelOrigin, load_model, load_skeleton, load_tokenizer
-from layergrad.models.projections import attention_projections, module_names
+from layergrad.models.projections import find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 logger = logging.getLogger("layergrad")
@@ -78,7 +78,7 @@ def extract(
     facts = {
         "model": model_facts,
         "settings": asdict(settings),
-        "modules": module_names(attention_projections(load_skeleton(origin))),
+        "modules": module_names(find_projections(load_skeleton(origin))),
         "samples": text_sha256(samples.to_csv(index=False)),
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
