@@ -9,7 +9,15 @@ import torch
 
 
 def dense_gradients(model, ids, start, mlp=False):
-    """Loss and, by (layer, projection), dL/dW of a float64 model of any architecture that `split` knows."""
+    """Loss and, by (layer, projection), dL/dW of a float64 model of any architecture that `split_gradients` knows."""
+    loss = loss_with_gradients(model, ids, start)
+    gradients = split_gradients(model, mlp)
+    model.requires_grad_(False)
+    return loss, gradients
+
+
+def loss_with_gradients(model, ids, start):
+    """Mean cross-entropy over the response; all weights hold their gradients of it."""
     model.requires_grad_(True)
     model.zero_grad()
     logits = model(input_ids=torch.tensor([ids])).logits[0]
@@ -17,9 +25,7 @@ def dense_gradients(model, ids, start, mlp=False):
     log_p = log_p - logits.max(-1, keepdim=True).values
     loss = -sum(log_p[i - 1, ids[i]] for i in range(max(1, start), len(ids))) / (len(ids) - max(1, start))
     loss.backward()
-    gradients = split_gradients(model, mlp)
-    model.requires_grad_(False)
-    return loss.item(), gradients
+    return loss.item()
 
 
 def split_gradients(model, mlp=False):
