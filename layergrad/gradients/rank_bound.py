@@ -65,7 +65,7 @@ def _token_alone(model: PreTrainedModel, projections: list[Projection]) -> froze
             lambda _, args, name=projection.name: inputs.update({name: args[0]})
         )
         for projection in projections
-        if projection.layer == 0 and projection.name not in ("o", "down")
+        if projection.layer == 0 and projection.name != "down"
     ]
     embedding = model.get_input_embeddings().weight
     ids = torch.arange(1, _PROBE + 1, device=embedding.device) * max(1, embedding.shape[0] // (2 * _PROBE))
