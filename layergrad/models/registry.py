@@ -103,7 +103,7 @@ def _beside_the_embedding(model: PreTrainedModel, lists: dict[str, nn.ModuleList
 
 
 def _usual_modules(layers: nn.ModuleList) -> Modules | None:
-    names = {name for layer in layers for name, _ in layer.named_modules()}
+    names = {name for layer in layers for name, _ in layer.named_modules(remove_duplicate=False)}
     attentions = _having(names, _QKV)
     if len(attentions) > 1:
         raise UserError(
