@@ -81,11 +81,49 @@ def load_skeleton(origin: ModelOrigin) -> PreTrainedModel:
         return AutoModelForCausalLM.from_config(config, trust_remote_code=origin.trust_remote_code)
 
 
-def load_model(origin: ModelOrigin, dtype: str = "float32", attention: str = "sdpa") -> PreTrainedModel:
+def resolve_attention(model: PreTrainedModel, wanted: str) -> str:
+    """``sdpa`` or ``eager``: which of them a model or its skeleton runs for ``auto``, ``sdpa`` or ``eager``.
+
+    ``auto`` is transformers' own choice: sdpa, or eager for a class that has none, such as Gemma 2's, whose capped
+    scores torch's fused attention cannot express. Raises ``UserError`` for sdpa on such a class.
+    """
+    try:
+        return model.get_correct_attn_implementation(None if wanted == "auto" else wanted)
+    except ValueError as error:
+        raise UserError(f"{type(model).__name__} cannot run {wanted} attention; choose auto or eager") from error
+
+
+def resolve_device(wanted: str, dtype: str) -> torch.device:
+    """The device meant by ``auto``, ``cpu``, ``cuda``, ``cuda:<n>`` or ``mps``, for weights in ``dtype``.
+
+    ``auto`` is the first CUDA GPU, else MPS, else the CPU. Raises ``UserError`` for one that is absent, with a list of
+    those there are, and for float64 on MPS, which has none.
+    """
+    gpus = [f"cuda:{i}" for i in range(torch.cuda.device_count())]
+    there = [*gpus, *(["mps"] if torch.backends.mps.is_available() else []), "cpu"]
+    chosen = {"auto": there[0], "cuda": "cuda:0"}.get(wanted, wanted)
+    if chosen not in there:
+        raise UserError(f"device {wanted}: not on this machine, which has {', '.join(there)}")
+    if chosen == "mps" and dtype == "float64":
+        raise UserError(f"device {wanted}: MPS has no float64; choose float32, or the device cpu")
+    return torch.device(chosen)
+
+
+def load_model(
+    origin: ModelOrigin,
+    dtype: str = "float32",
+    attention: str = "auto",
+    device: str = "cpu",
+    device_map: str | None = None,
+) -> PreTrainedModel:
     """Load weights in ``dtype`` (a name of torch's), in evaluation mode and frozen. Pickled weights are refused.
 
+    ``attention`` and ``device`` are read as ``resolve_attention`` and ``resolve_device`` do; ``device_map="auto"``
+    spreads the layers over all CUDA GPUs instead. ``config._attn_implementation`` of the result tells what it runs.
     ``dtype`` is always said, since transformers 5 takes the checkpoint's own one otherwise.
     """
+    place = resolve_device("cuda" if device_map else device, dtype)
+    attention = resolve_attention(load_skeleton(origin), attention)
     # A GGUF file is not safetensors, and asking for them there is an error.
     safe = {} if origin.gguf_file else {"use_safetensors": True}
     with _one_line(origin, "model"):
@@ -93,9 +131,14 @@ def load_model(origin: ModelOrigin, dtype: str = "float32", attention: str = "sd
             origin.name_or_path,
             dtype=getattr(torch, dtype),
             attn_implementation=attention,
+            device_map=device_map,
             **safe,
             **origin.keywords(),
         )
+    if device_map is None:
+        model = model.to(place)
+    elif {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
+        raise UserError(f"{origin.name_or_path}: does not fit on the GPUs that device_map auto found; choose bfloat16")
     return model.eval().requires_grad_(False)
 
 
