@@ -1,61 +1,101 @@
-"""The loss of one response: mean cross-entropy over its tokens, from the logits that enter it alone."""
+"""The loss of a batch of responses: each one's mean cross-entropy, from the logits that enter it alone."""
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from transformers import PreTrainedModel
 
 from layergrad.models.tokens import EncodedResponse
 
-_ROWS = 64  # rows of logits in float64 at a time: 25 MB for a vocabulary of 49,152
+_ROWS = 64  # rows of logits worked on at a time, so that they stay in the processor's cache
 
 
-class _MeanCrossEntropy(torch.autograd.Function):
-    """Mean cross-entropy of logits (N x V) against targets (N), inside in float64, a block of rows at a time.
+class _NegativeLogLikelihood(torch.autograd.Function):
+    """-log softmax(logits)[target] of every row (N x V), its normaliser summed in float64.
 
-    The log-sum-exp over a whole vocabulary is what float32 does badly here: it alone moves single entries of the
+    The normaliser over a whole vocabulary is what float32 does badly here: it alone moves single entries of the
     gradients by 1e-4 of their value when one or two tokens are predicted, ten times more than the rest of the model.
     """
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
-        """Mean over the N rows, a float64 scalar; the gradient is made here, while the block is at hand."""
+        """N values in float64; what the backward pass needs is made here, while the rows are at hand."""
         gradient = torch.empty_like(logits)
-        total = torch.zeros((), dtype=torch.float64, device=logits.device)
+        losses = torch.empty(len(targets), dtype=torch.float64, device=logits.device)
         for rows in torch.arange(len(targets), device=logits.device).split(_ROWS):
-            log_p = logits[rows].double().log_softmax(-1)
-            total -= log_p.gather(1, targets[rows, None]).sum()
-            p = log_p.exp_()
-            p.scatter_add_(1, targets[rows, None], torch.full_like(p[:, :1], -1.0))
-            gradient[rows] = (p / len(targets)).to(logits.dtype)
+            block = slice(int(rows[0]), int(rows[-1]) + 1)
+            scores, target = logits[block], targets[block, None]
+            top = scores.amax(1, keepdim=True)
+            exponentials = torch.sub(scores, top, out=gradient[block]).exp_()
+            normaliser = exponentials.double().sum(1, keepdim=True)
+            losses[block] = (normaliser.log() + top - scores.gather(1, target)).squeeze(1)
+            probabilities = exponentials.div_(normaliser.to(logits.dtype))
+            probabilities.scatter_add_(1, target, torch.full_like(top, -1.0))
         ctx.save_for_backward(gradient)
-        return total / len(targets)
+        return losses
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
-        """d loss / d logits = (softmax - one hot) / N."""
+        """d loss / d logits = softmax - one hot, row by row."""
         (gradient,) = ctx.saved_tensors
-        return gradient * upstream.to(gradient.dtype), None
+        return gradient.mul_(upstream[:, None].to(gradient.dtype)), None
 
 
-def mean_cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
-    """Mean of -log softmax(logits)[target] over N rows: (N x V), (N) -> float64 scalar."""
-    return _MeanCrossEntropy.apply(logits, targets)
+def negative_log_likelihood(logits: Tensor, targets: Tensor) -> Tensor:
+    """-log softmax(logits)[target] of N rows: (N x V), (N) -> (N) in float64. Can be sent backward once."""
+    return _NegativeLogLikelihood.apply(logits if logits.dtype == torch.float64 else logits.float(), targets)
 
 
-def response_loss(model: PreTrainedModel, encoded: EncodedResponse) -> Tensor:
-    """Mean cross-entropy over the response's tokens, a float64 scalar that can be sent backward.
+def response_losses(model: PreTrainedModel, batch: list[EncodedResponse]) -> Tensor:
+    """Mean cross-entropy over each response's tokens: one float64 value a sample, whose sum can be sent backward.
 
-    The weights are frozen and only the embedding's output requires grad, so the backward pass visits every layer but
-    forms no weight gradient. Only the rows that predict a response token are projected to the vocabulary.
+    Samples are padded at the right, where causal attention never looks, so that no mask is needed and none depends on
+    another. The weights are frozen and only the embedding's output requires grad, so that the backward pass visits
+    every layer but forms no weight gradient. Only positions that predict a response token go through the head.
     """
     device = model.get_input_embeddings().weight.device
-    ids = torch.tensor([encoded.ids], device=device)
-    start = max(1, encoded.start)
-    positions = torch.arange(start - 1, len(encoded.ids) - 1, device=device)
-    embedded = model.get_input_embeddings()(ids).detach().requires_grad_()
-    logits = model(inputs_embeds=embedded, logits_to_keep=positions, use_cache=False).logits[0]
-    return mean_cross_entropy(logits, ids[0, start:].to(logits.device))
+    ids = torch.zeros(len(batch), max(len(sample.ids) for sample in batch), dtype=torch.long, device=device)
+    predicts = torch.zeros_like(ids, dtype=torch.bool)
+    for row, sample in enumerate(batch):
+        ids[row, : len(sample.ids)] = torch.tensor(sample.ids)
+        predicts[row, len(sample.ids) - sample.n_response - 1 : len(sample.ids) - 1] = True
+    with _differentiable_embedding(model), _head_only_at(model, predicts):
+        logits = model(input_ids=ids, use_cache=False).logits.flatten(0, -2)
+    targets = ids.roll(-1, dims=1)[predicts].to(logits.device)
+    losses = negative_log_likelihood(logits, targets)
+    return torch.stack([part.mean() for part in losses.split([sample.n_response for sample in batch])])
+
+
+@contextlib.contextmanager
+def _differentiable_embedding(model: PreTrainedModel) -> Iterator[None]:
+    """Within the block, gradients flow down to the output of the token embedding and no further."""
+    handle = model.get_input_embeddings().register_forward_hook(
+        lambda module, arguments, output: output.detach().requires_grad_()
+    )
+    try:
+        yield
+    finally:
+        handle.remove()
+
+
+@contextlib.contextmanager
+def _head_only_at(model: PreTrainedModel, positions: Tensor) -> Iterator[None]:
+    """Within the block, the head sees only the positions (batch x T) that are true, as one row of a batch of one.
+
+    What a model does with logits after its head (scaling, capping) works on every entry for itself and so still holds.
+    """
+
+    def choose(module: nn.Module, arguments: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden, *others = arguments
+        return hidden[positions.to(hidden.device)].unsqueeze(0), *others
+
+    handle = model.get_output_embeddings().register_forward_pre_hook(choose)
+    try:
+        yield
+    finally:
+        handle.remove()

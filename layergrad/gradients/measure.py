@@ -1,91 +1,132 @@
-"""Measure one sample: the loss, and the statistics of every projection's gradient."""
+"""Measure a batch of samples: their losses, and the statistics of every projection's gradient of each of them."""
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
-from torch import Tensor
+from threadpoolctl import ThreadpoolController
 from transformers import PreTrainedModel
 
-from layergrad.gradients.capture import FactorGroup, captured_factors
-from layergrad.gradients.loss import response_loss
-from layergrad.gradients.rank_bound import rank_bound
-from layergrad.gradients.spectrum import (
-    entry_statistics,
-    singular_values,
-    small_factor,
-    spectrum_statistics,
-    triangular_factor,
-)
-from layergrad.models.projections import Projection, attention_projections, has_learned_positions
+from layergrad.contracts.modules import Modules
+from layergrad.gradients.capture import Factors, captured_factors
+from layergrad.gradients.loss import response_losses
+from layergrad.gradients.rank_bound import Structure, rank_bound
+from layergrad.gradients.spectrum import NotFiniteError, Spectrum, spectra, spectrum_statistics
+from layergrad.models.projections import Projection, Which, find_projections
 from layergrad.models.tokens import EncodedResponse
 
+_BACKLOG = 64 * 2**20  # bytes of factors that may wait for their spectra
 
-@dataclass(frozen=True)
+
+@dataclass(eq=False)
 class Measurement:
-    """Loss of one sample (float64) and one row of statistics for each layer and projection."""
+    """Loss of one sample (float64), the spectrum of each projection, and where a gradient is not finite."""
 
     loss: float
-    rows: list[dict]
+    spectra: dict[Projection, Spectrum] = field(default_factory=dict)
+    not_finite: list[int] = field(default_factory=list)
 
-
-class NotFiniteError(Exception):
-    """A sample whose loss or gradient is infinite or not a number."""
+    @property
+    def failure(self) -> str | None:
+        """Why the sample has no statistics; none if it has."""
+        if not math.isfinite(self.loss):
+            return f"the loss is not finite ({self.loss})"
+        # Where the backward pass met it first; what lies below follows from it.
+        return f"the gradient is not finite in layer {max(self.not_finite)}" if self.not_finite else None
 
 
 class Measurer:
-    """Measures samples on one model, which must be frozen and in evaluation mode."""
+    """Measures samples on one model, which must be frozen and in evaluation mode.
 
-    def __init__(self, model: PreTrainedModel, extremes: bool = True) -> None:
+    ``which`` projections are measured; ``modules`` says where they are in an architecture that is not known.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        extremes: bool = True,
+        which: Which = "attention",
+        modules: Modules | None = None,
+    ) -> None:
         self.model = model
         self.extremes = extremes
-        self.projections = attention_projections(model)
-        self.n_layers = 1 + max(projection.layer for projection in self.projections)
-        self.learned_positions = has_learned_positions(model)
+        self.projections = find_projections(model, which, modules)
+        self.structure = Structure.of(model, self.projections)
+        self.workers = Workers(torch.get_num_threads())
 
-    def measure(self, encoded: EncodedResponse) -> Measurement:
-        """Statistics of all gradients of the mean loss over the response; needs at least one response token.
+    def measure(self, batch: list[EncodedResponse]) -> list[Measurement]:
+        """Loss and spectra of every sample; each needs at least one response token."""
+        measured = [Measurement(math.nan) for _ in batch]
+        backlog = Backlog(self.workers, self._note_spectra)
 
-        Raises ``NotFiniteError`` where there are none.
-        """
-        rows: list[dict] = []
-
-        def receive(group: FactorGroup) -> None:
-            rows.extend(self._group_rows(group, encoded))
+        def receive(factors: Factors) -> None:
+            for index, encoded in enumerate(batch):
+                backlog.add((factors.sample(index, len(encoded.ids)), measured[index]), factors.nbytes // len(batch))
 
         with captured_factors(self.projections, receive):
-            loss = response_loss(self.model, encoded)
-            if not loss.isfinite():
-                raise NotFiniteError(f"the loss is not finite ({loss.item()})")
-            loss.backward()
-        rows.sort(key=lambda row: (row["layer"], "qkvo".index(row["projection"])))
-        return Measurement(loss.item(), rows)
+            losses = response_losses(self.model, batch)
+            for measurement, loss in zip(measured, losses.tolist(), strict=True):
+                measurement.loss = loss
+            losses.sum().backward()
+        backlog.work_off()
+        return measured
 
-    def _group_rows(self, group: FactorGroup, encoded: EncodedResponse) -> list[dict]:
-        """Rows of projections that share X: its triangular factor is made once, for the positions that any one uses."""
-        gradients = group.output_gradients
-        for factor in (group.inputs, *gradients.values()):
-            if not factor.isfinite().all():
-                raise NotFiniteError(f"the gradient is not finite in layer {group.projections[0].layer}")
-        used = torch.stack([(y != 0).any(dim=1) for y in gradients.values()]).any(dim=0)
-        x = _at_least_float32(group.inputs[used])
-        sharers = [p for p in group.projections if len(x) < min(p.d_out, p.d_in)]
-        r = triangular_factor(x) if sharers else None
+    def rows(self, measurement: Measurement, encoded: EncodedResponse) -> list[dict]:
+        """One row of the gradient table a projection, without its key."""
         return [
-            self._row(projection, x, _at_least_float32(gradients[projection.name][used]), r, encoded)
-            for projection in group.projections
+            {
+                "layer": p.layer,
+                "projection": p.name,
+                **spectrum_statistics(
+                    measurement.spectra[p], rank_bound(p, encoded, self.structure), min(p.d_out, p.d_in)
+                ),
+            }
+            for p in self.projections
         ]
 
-    def _row(self, projection: Projection, x: Tensor, y: Tensor, r: Tensor | None, encoded: EncodedResponse) -> dict:
-        values = singular_values(small_factor(x, y, r)) if len(x) else x.new_zeros(1, dtype=torch.float64)
-        bound = rank_bound(projection, encoded, self.n_layers, self.learned_positions)
-        return {
-            "layer": projection.layer,
-            "projection": projection.name,
-            **spectrum_statistics(values, bound, min(projection.d_out, projection.d_in)),
-            **entry_statistics(x, y, self.extremes),
-        }
+    def _note_spectra(self, job: tuple[Factors, Measurement]) -> None:
+        factors, measurement = job
+        try:
+            found = spectra(factors.inputs, factors.output_gradients, self.extremes)
+        except NotFiniteError:
+            measurement.not_finite.append(factors.projections[0].layer)
+        else:
+            measurement.spectra.update(zip(factors.projections, found, strict=True))
 
 
-def _at_least_float32(factor: Tensor) -> Tensor:
-    """Spectra are never made in half precision; the factors of half-precision models are exact in float32."""
-    return factor if factor.dtype == torch.float64 else factor.float()
+class Workers:
+    """Threads of one LAPACK thread each: small decompositions side by side beat one of them on all cores."""
+
+    def __init__(self, threads: int) -> None:
+        self.libraries = ThreadpoolController()
+        self.pool = (
+            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) if threads > 1 else None
+        )
+
+    def run(self, work: Callable, jobs: list) -> None:
+        """Do all jobs; an error is raised when it is met."""
+        with self.libraries.limit(limits=1, user_api="blas"):
+            list((self.pool.map if self.pool else map)(work, jobs))
+
+
+class Backlog:
+    """Jobs that wait until there are enough of them to keep every thread busy, but never of more than 64 MB."""
+
+    def __init__(self, workers: Workers, work: Callable) -> None:
+        self.workers = workers
+        self.work = work
+        self.jobs: list = []
+        self.nbytes = 0
+
+    def add(self, job: Any, nbytes: int) -> None:
+        self.jobs.append(job)
+        self.nbytes += nbytes
+        if self.nbytes > _BACKLOG:
+            self.work_off()
+
+    def work_off(self) -> None:
+        self.workers.run(self.work, self.jobs)
+        self.jobs, self.nbytes = [], 0

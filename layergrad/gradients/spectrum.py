@@ -4,8 +4,53 @@ Letters in the docstrings: T rows (token positions), O = d_out, I = d_in. X (T x
 Y (T x O) the gradients at its outputs.
 """
 
+from dataclasses import dataclass
+
+import numpy as np
 import torch
+from scipy.special import entr
 from torch import Tensor
+
+_BLOCK = 2**20  # entries of G that are formed at a time where only the extreme ones are wanted: 4 MB
+
+
+@dataclass(frozen=True, eq=False)
+class Spectrum:
+    """What is measured of one gradient: its singular values (float64, largest first), the mean of its entries, and
+    the largest and smallest entry where they were asked for."""
+
+    values: np.ndarray
+    mean: float
+    largest: float | None
+    smallest: float | None
+
+
+class NotFiniteError(Exception):
+    """A loss or a gradient that is infinite or not a number."""
+
+
+def spectra(x: Tensor, ys: list[Tensor], extremes: bool) -> list[Spectrum]:
+    """Spectrum of Yᵀ X for every Y that goes with one X, whose triangular factor they share.
+
+    Rows in which no Y has a gradient are dropped first. Raises ``NotFiniteError``.
+    """
+    used = torch.stack([_nonzero_rows(y) for y in ys]).any(0)
+    x = _at_least_float32(x if used.all() else x[used])
+    ys = [_at_least_float32(y if used.all() else y[used]) for y in ys]
+    r = triangular_factor(x) if any(len(x) < min(y.shape[1], x.shape[1]) for y in ys) else None
+    x_sum = x.sum(1, dtype=torch.float64)
+    return [_spectrum(x, y, r, x_sum, extremes) for y in ys]
+
+
+def _spectrum(x: Tensor, y: Tensor, r: Tensor | None, x_sum: Tensor, extremes: bool) -> Spectrum:
+    factor = small_factor(x, y, r)
+    values = singular_values(factor) if len(x) else np.zeros(1)
+    mean = (y.sum(1, dtype=torch.float64) @ x_sum).item() / (y.shape[1] * x.shape[1])
+    if not extremes:
+        return Spectrum(values, mean, None, None)
+    whole = factor.shape == (y.shape[1], x.shape[1])
+    smallest, largest = torch.aminmax(factor) if whole else extreme_entries(x, y)
+    return Spectrum(values, mean, largest.item(), smallest.item())
 
 
 def triangular_factor(x: Tensor) -> Tensor:
@@ -13,66 +58,89 @@ def triangular_factor(x: Tensor) -> Tensor:
     return torch.linalg.qr(x.T, mode="r").R
 
 
-def small_factor(x: Tensor, y: Tensor, r: Tensor | None = None) -> Tensor:
+def small_factor(x: Tensor, y: Tensor, r: Tensor | None) -> Tensor:
     """A matrix with the same non-zero singular values as Yᵀ X, its smaller side as small as the factors allow.
 
-    For T < min(O, I) that is R Y (T x O), since G = (R Y)ᵀ Qᵀ; otherwise G itself (O x I). ``r`` is
-    ``triangular_factor(x)`` where it is known already.
+    For T < min(O, I) that is R Y (T x O) with R = ``triangular_factor(x)``, since G = (R Y)ᵀ Qᵀ; otherwise G itself
+    (O x I).
     """
-    t, (o, i) = len(x), (y.shape[1], x.shape[1])
-    if t >= min(o, i):
-        return y.T @ x
-    return (triangular_factor(x) if r is None else r) @ y
+    return r @ y if len(x) < min(y.shape[1], x.shape[1]) else y.T @ x
 
 
-def singular_values(matrix: Tensor) -> Tensor:
-    """All singular values of a matrix, largest first, in float64.
+def singular_values(matrix: Tensor) -> np.ndarray:
+    """All singular values of a matrix, largest first, in float64. Raises ``NotFiniteError``.
 
     A float64 matrix is decomposed as it is. For lower precisions the Gram matrix of the smaller side is accumulated in
     float64, whose error, about 1e-8 of the largest value, lies below that of the matrix itself; in float32 the Gram
     matrix would lose the small values.
     """
     if matrix.dtype == torch.float64:
-        return torch.linalg.svdvals(matrix)
-    matrix = matrix.double()
-    gram = matrix @ matrix.T if matrix.shape[0] <= matrix.shape[1] else matrix.T @ matrix
-    return torch.linalg.eigvalsh(gram).flip(0).clamp_min(0).sqrt()
+        _refuse_not_finite(matrix.sum().item())
+        return torch.linalg.svdvals(matrix).cpu().numpy()
+    gram = _gram(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T)
+    _refuse_not_finite(gram.trace())
+    return np.sqrt(np.linalg.eigvalsh(gram)[::-1].clip(0))
 
 
-def effective_rank(values: Tensor) -> float | None:
+def _gram(matrix: Tensor) -> np.ndarray:
+    """M Mᵀ in float64: by NumPy on the CPU, which forms one half and mirrors it, or where M is if float64 is there."""
+    if matrix.device.type == "cuda":
+        wide = matrix.double()
+        return (wide @ wide.T).cpu().numpy()
+    wide = matrix.cpu().double().numpy()
+    return wide @ wide.T
+
+
+def extreme_entries(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    """Smallest and largest entry of Yᵀ X, formed a block of rows at a time."""
+    blocks = [torch.aminmax(rows @ x) for rows in y.T.split(max(1, _BLOCK // x.shape[1]))]
+    return torch.stack([b.min for b in blocks]).min(), torch.stack([b.max for b in blocks]).max()
+
+
+def effective_rank(values: np.ndarray) -> float | None:
     """exp of the entropy of the normalised singular values (PAPER, section 5); null for a zero gradient."""
     total = values.sum()
-    if total == 0:
-        return None
-    p = values / total
-    return torch.special.entr(p).sum().exp().item()
+    return float(np.exp(entr(values / total).sum())) if total > 0 else None
 
 
-def stable_rank(values: Tensor) -> float | None:
+def stable_rank(values: np.ndarray) -> float | None:
     """Squared Frobenius norm over squared spectral norm; null for a zero gradient."""
-    return (values.square().sum() / values[0].square()).item() if values[0] > 0 else None
+    return float(np.square(values / values[0]).sum()) if values[0] > 0 else None
 
 
-def spectrum_statistics(values: Tensor, rank_bound: int, full_rank: int) -> dict[str, float | int | None]:
-    """Everything that one vector of singular values says, under the names of the gradient table.
+def spectrum_statistics(spectrum: Spectrum, rank_bound: int, full_rank: int) -> dict[str, float | int | None]:
+    """What a spectrum says, under the names of the gradient table.
 
     ``full_rank`` is min(O, I). Below it the smallest singular value is 0 by structure, whatever rounding leaves there.
     """
+    values = spectrum.values
     return {
-        "nuclear_norm": values.sum().item(),
-        "frobenius_norm": values.square().sum().sqrt().item(),
-        "spectral_norm": values[0].item(),
-        "s_min": values[-1].item() if rank_bound == full_rank == len(values) else 0.0,
+        "nuclear_norm": float(values.sum()),
+        "frobenius_norm": float(np.linalg.norm(values)),
+        "spectral_norm": float(values[0]),
+        "s_min": float(values[-1]) if rank_bound == full_rank == len(values) else 0.0,
         "rank_bound": rank_bound,
         "effective_rank": effective_rank(values),
         "stable_rank": stable_rank(values),
+        "grad_mean": spectrum.mean,
+        "grad_max": spectrum.largest,
+        "grad_min": spectrum.smallest,
     }
 
 
-def entry_statistics(x: Tensor, y: Tensor, extremes: bool) -> dict[str, float | None]:
-    """Mean of G's entries, from the sums of the factors, and with ``extremes`` its largest and smallest entry."""
-    mean = (y.double().sum(1) @ x.double().sum(1)).item() / (y.shape[1] * x.shape[1])
-    if not extremes:
-        return {"grad_mean": mean, "grad_max": None, "grad_min": None}
-    low, high = torch.aminmax(y.T @ x)
-    return {"grad_mean": mean, "grad_max": high.item(), "grad_min": low.item()}
+def _nonzero_rows(y: Tensor) -> Tensor:
+    """Which rows have an entry that is not zero. Most show it in the first column, and only the others are searched."""
+    nonzero = y[:, 0] != 0
+    doubtful = (~nonzero).nonzero().squeeze(1)
+    nonzero[doubtful] = (y[doubtful] != 0).any(1)
+    return nonzero
+
+
+def _at_least_float32(factor: Tensor) -> Tensor:
+    """Spectra are never made in half precision; the factors of half-precision models are exact in float32."""
+    return factor if factor.dtype == torch.float64 else factor.float()
+
+
+def _refuse_not_finite(value: float) -> None:
+    if not np.isfinite(value):
+        raise NotFiniteError("the gradient is not finite")
