@@ -131,8 +131,7 @@ def check_memory(name: str, needed: int | None, device: torch.device, all_gpus: 
         return
     have = available_bytes(device, all_gpus)
     place = "all GPUs" if all_gpus else device
-    line = f"needs about {needed / 1e9:.1f} GB; have {have / 1e9:.1f} GB ({place})"
+    line = f"{name} needs about {needed / 1e9:.1f} GB; have {have / 1e9:.1f} GB ({place})"
     if needed > have:
-        place = "all GPUs" if all_gpus else device
-        raise UserError(f"{name} {line} ({place}); lower --max-length, choose bfloat16, or a machine with more memory")
-    logger.info("%s %s (%s)", name, line, "all GPUs" if all_gpus else device)
+        raise UserError(f"{line}; lower --max-length, choose bfloat16, or a machine with more memory")
+    logger.info(line)
