@@ -10,6 +10,7 @@ from oracle import dense_gradients, dense_statistics
 from layergrad.gradients.capture import captured_factors
 from layergrad.gradients.loss import negative_log_likelihood, response_losses
 from layergrad.gradients.measure import Measurer
+from layergrad.models.load import resolve_attention
 from layergrad.models.projections import find_projections
 from layergrad.models.tokens import EncodedResponse
 
@@ -147,17 +148,22 @@ def test_loss_and_its_gradient_in_float64():
 
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_padded_batch_agrees_with_dense_autograd(tiny_model, decoder):
-    """Three texts of different lengths, one with a single response token, with the MLP where it is dense."""
+    """Three texts of different lengths, one with a single response token, with the MLP where it is dense.
+
+    Some eager attention is rounded to float32 whatever the model's dtype, differently in a batch.
+    """
     model = architectures.make(tiny_model, decoder)
-    which = "attention+mlp" if decoder in DENSE else "attention"
+    model.set_attn_implementation(resolve_attention(model, "auto"))
+    tolerance = 1e-9 if model.config._attn_implementation == "sdpa" else 1e-6
     batch = [sample(9, 4, seed=1), sample(40, 39, seed=2), sample(23, 1, seed=3)]
-    measurer = Measurer(model, which=which)
+    measurer = Measurer(model, which="attention+mlp" if decoder in DENSE else "attention")
     for encoded, measured in zip(batch, measurer.measure(batch), strict=True):
         loss, gradients = dense_gradients(model, list(encoded.ids), encoded.start, mlp=decoder in DENSE)
-        assert measured.loss == pytest.approx(loss, rel=1e-8)
+        assert measured.loss == pytest.approx(loss, rel=tolerance)
         rows = measurer.rows(measured, encoded)
         assert {(row["layer"], row["projection"]) for row in rows} == set(gradients)
         for row in rows:
             gradient = gradients[row["layer"], row["projection"]]
             for name, truth in dense_statistics(gradient).items():
-                assert row[name] == pytest.approx(truth, rel=1e-6, abs=1e-9 * np.abs(gradient).max()), (name, row)
+                allowed = tolerance * (np.abs(gradient).max() if name.startswith("grad_") else truth)
+                assert row[name] == pytest.approx(truth, abs=allowed), (name, row)

@@ -7,13 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from layergrad.gradients.spectrum import (
+    NotFiniteError,
+    Spectrum,
     effective_rank,
-    entry_statistics,
+    extreme_entries,
     singular_values,
-    small_factor,
+    spectra,
     spectrum_statistics,
     stable_rank,
-    triangular_factor,
 )
 
 
@@ -38,25 +39,54 @@ def factors(t, o, i, kind="plain", dtype=torch.float64, seed=0):
 def test_nuclear_norm_agrees_with_the_dense_decomposition(t, kind, dtype, tolerance):
     x, y = factors(t, 12, 20, kind, dtype)
     truth = dense_values(x, y)
-    assert singular_values(small_factor(x, y)).sum().item() == pytest.approx(truth.sum(), rel=tolerance)
-    assert singular_values(small_factor(x, y)).max().item() == pytest.approx(truth[0], rel=tolerance)
+    [spectrum] = spectra(x, [y], extremes=False)
+    assert spectrum.values.sum() == pytest.approx(truth.sum(), rel=tolerance)
+    assert spectrum.values[0] == pytest.approx(truth[0], rel=tolerance)
 
 
 @settings(max_examples=60, deadline=None)
 @given(t=st.integers(1, 40), o=st.integers(1, 30), i=st.integers(1, 30), seed=st.integers(0, 10**6))
 def test_every_shape_gives_all_values_that_can_differ_from_zero(t, o, i, seed):
     x, y = factors(t, o, i, seed=seed)
-    values = singular_values(small_factor(x, y)).numpy()
+    values = spectra(x, [y], extremes=False)[0].values
     truth = dense_values(x, y)
     assert len(values) == min(t, o, i)
     np.testing.assert_allclose(values, truth[: len(values)], atol=1e-9 * truth[0])
 
 
-def test_a_shared_triangular_factor_gives_the_same_values():
+def test_projections_that_share_their_input_agree_with_each_alone():
+    """One of them has fewer outputs than rows, one has no gradient in half of the rows."""
     x, y = factors(9, 12, 20)
-    alone = singular_values(small_factor(x, y))
-    shared = singular_values(small_factor(x, y, triangular_factor(x)))
-    torch.testing.assert_close(alone, shared, rtol=0, atol=0)
+    ys = [y, y[:, :5].clone(), y.roll(3, 0)]
+    ys[2][:5] = 0
+    for spectrum, alone in zip(spectra(x, ys, extremes=False), ys, strict=True):
+        truth = dense_values(x, alone)
+        np.testing.assert_allclose(spectrum.values[: len(truth)], truth[: len(spectrum.values)], atol=1e-12 * truth[0])
+
+
+def test_rows_without_a_gradient_are_dropped():
+    """They are found also where the first column of a row is zero and another is not."""
+    x, y = factors(10, 12, 20)
+    y[::2] = 0
+    y[2, 7] = 1.0
+    [spectrum] = spectra(x, [y], extremes=False)
+    assert len(spectrum.values) == 6
+    np.testing.assert_allclose(spectrum.values, dense_values(x, y)[:6], rtol=1e-9)
+
+
+def test_a_gradient_of_zeros():
+    x, y = factors(4, 12, 20)
+    [spectrum] = spectra(x, [y * 0], extremes=True)
+    assert (spectrum.values.tolist(), spectrum.mean, spectrum.largest, spectrum.smallest) == ([0.0], 0.0, 0.0, 0.0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("value", [torch.inf, torch.nan])
+def test_a_factor_that_is_not_finite_is_refused(dtype, value):
+    x, y = factors(4, 12, 20, dtype=dtype)
+    y[2, 3] = value
+    with pytest.raises(NotFiniteError):
+        spectra(x, [y], extremes=True)
 
 
 def test_small_values_survive_the_gram_matrix():
@@ -64,32 +94,52 @@ def test_small_values_survive_the_gram_matrix():
     generator = torch.Generator().manual_seed(1)
     x = torch.randn(96, 384, generator=generator)
     y = torch.randn(96, 320, generator=generator) * torch.logspace(0, -8, 96)[:, None]
-    assert singular_values(small_factor(x, y)).sum().item() == pytest.approx(dense_values(x, y).sum(), rel=1e-6)
+    assert spectra(x, [y], extremes=False)[0].values.sum() == pytest.approx(dense_values(x, y).sum(), rel=1e-6)
+
+
+def test_half_precision_factors_are_taken_as_they_are():
+    x, y = factors(15, 12, 20, dtype=torch.bfloat16)
+    assert spectra(x, [y], extremes=False)[0].values.sum() == pytest.approx(dense_values(x, y).sum(), rel=1e-6)
 
 
 def test_ranks_of_known_spectra():
-    equal = torch.ones(5, dtype=torch.float64)
+    equal = np.ones(5)
     assert effective_rank(equal) == pytest.approx(5)
     assert stable_rank(equal) == pytest.approx(5)
-    one = torch.tensor([3.0, 0.0, 0.0], dtype=torch.float64)
+    one = np.array([3.0, 0.0, 0.0])
     assert effective_rank(one) == pytest.approx(1)
     assert stable_rank(one) == pytest.approx(1)
-    zero = torch.zeros(3, dtype=torch.float64)
+    zero = np.zeros(3)
     assert effective_rank(zero) is None
     assert stable_rank(zero) is None
 
 
 def test_smallest_value_is_zero_below_full_rank():
-    values = torch.tensor([2.0, 1.0, 1e-9], dtype=torch.float64)
-    assert spectrum_statistics(values, rank_bound=2, full_rank=3)["s_min"] == 0
-    assert spectrum_statistics(values, rank_bound=3, full_rank=3)["s_min"] == pytest.approx(1e-9)
+    spectrum = Spectrum(np.array([2.0, 1.0, 1e-9]), 0.0, None, None)
+    assert spectrum_statistics(spectrum, rank_bound=2, full_rank=3)["s_min"] == 0
+    assert spectrum_statistics(spectrum, rank_bound=3, full_rank=3)["s_min"] == pytest.approx(1e-9)
 
 
-def test_entries_against_the_dense_product():
-    x, y = factors(15, 12, 20)
+@pytest.mark.parametrize("t", [5, 15])
+def test_entries_against_the_dense_product(t):
+    """With fewer rows than the smaller side, and with more, where the gradient is formed whole."""
+    x, y = factors(t, 12, 20)
     dense = y.T.numpy() @ x.numpy()
-    entries = entry_statistics(x, y, extremes=True)
-    assert entries["grad_mean"] == pytest.approx(dense.mean(), rel=1e-12)
-    assert entries["grad_max"] == pytest.approx(dense.max(), rel=1e-12)
-    assert entries["grad_min"] == pytest.approx(dense.min(), rel=1e-12)
-    assert entry_statistics(x, y, extremes=False)["grad_max"] is None
+    [spectrum] = spectra(x, [y], extremes=True)
+    assert spectrum.mean == pytest.approx(dense.mean(), rel=1e-12)
+    assert spectrum.largest == pytest.approx(dense.max(), rel=1e-12)
+    assert spectrum.smallest == pytest.approx(dense.min(), rel=1e-12)
+    assert spectra(x, [y], extremes=False)[0].largest is None
+
+
+def test_extreme_entries_are_found_in_every_block(monkeypatch):
+    monkeypatch.setattr("layergrad.gradients.spectrum._BLOCK", 60)
+    x, y = factors(5, 12, 20)
+    dense = y.T.numpy() @ x.numpy()
+    assert [entry.item() for entry in extreme_entries(x, y)] == pytest.approx([dense.min(), dense.max()], rel=1e-12)
+
+
+def test_singular_values_of_a_matrix_with_more_rows_than_columns():
+    matrix = torch.randn(30, 7, generator=torch.Generator().manual_seed(0))
+    truth = np.linalg.svd(matrix.double().numpy(), compute_uv=False)
+    np.testing.assert_allclose(singular_values(matrix), truth, rtol=1e-9)
