@@ -72,8 +72,10 @@ def _add_extract(commands) -> None:
     parser.add_argument("--max-length", type=_positive, default=1024, metavar="TOKENS", help="default %(default)s")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N rows")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64", "bfloat16", "float16"])
+    parser.add_argument("--device", default="auto", help="auto (a CUDA GPU, else MPS, else the CPU), cpu, cuda:1, mps")
     parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
-    parser.add_argument("--projections", default="attention", choices=["attention"])
+    parser.add_argument("--projections", default="attention", choices=["attention", "attention+mlp"])
+    parser.add_argument("--modules", metavar="FILE", help="YAML whose key modules says where the projections are")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
 
 
@@ -123,9 +125,11 @@ def _extract(options: argparse.Namespace) -> None:
 
     samples = read_user_data(options.data, options.limit)
 
+    from layergrad.contracts.study_files import load_modules
     from layergrad.contracts.tables import read_table
-    from layergrad.gradients.extract import Settings, Shard, extract
+    from layergrad.gradients.extract import extract
     from layergrad.gradients.merge import refuse_failures
+    from layergrad.gradients.settings import Settings, Shard
     from layergrad.models.load import ModelOrigin, origin_facts
 
     origin = ModelOrigin.of(options.model)
@@ -134,7 +138,9 @@ def _extract(options: argparse.Namespace) -> None:
         paper_compat=options.paper_compat,
         max_length=options.max_length,
         dtype=options.dtype,
+        device=options.device,
         projections=options.projections,
+        modules=load_modules(options.modules) if options.modules else None,
         extremes=not options.no_extremes,
         threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     )

@@ -13,8 +13,12 @@ def measurement(wildcards):
         "max_length": STUDY.max_length,
         "dtype": model.dtype,
         "attention": model.attention,
+        "device": model.device,
+        "device_map": model.device_map,
+        "modules": model.modules.model_dump() if model.modules else None,
         "projections": STUDY.projections,
         "extremes": STUDY.extremes,
+        "batch_tokens": STUDY.gradients.batch_tokens,
     }
 
 

@@ -2,7 +2,8 @@
 
 from layergrad.contracts.jobs import rule
 from layergrad.contracts.tables import read_table
-from layergrad.gradients.extract import Settings, Shard, extract
+from layergrad.gradients.extract import extract
+from layergrad.gradients.settings import Settings, Shard
 from layergrad.models.prepare import read_card
 
 with rule(snakemake):

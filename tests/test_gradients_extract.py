@@ -11,10 +11,13 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import sample_id
 from layergrad.contracts.tables import read_facts, read_table
 from layergrad.gradients import extract as job
-from layergrad.gradients.extract import Settings, Shard, extract
+from layergrad.gradients.batches import plan_batches
+from layergrad.gradients.extract import extract
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.merge import find_shards, merge, refuse_failures
+from layergrad.gradients.settings import WHOLE, Settings, Shard
 from layergrad.models.load import ModelOrigin, origin_facts
+from layergrad.models.tokens import EncodedResponse
 
 
 @pytest.fixture
@@ -36,9 +39,6 @@ def samples(root):
             for variant, field in (("none", "answer"), ("detailed", "detailed"))
         ]
     )
-
-
-WHOLE = Shard()
 
 
 def run(samples, folder, prefix, shard=WHOLE, **settings):
@@ -68,19 +68,19 @@ def test_a_job_that_was_interrupted_goes_on_where_it_stopped(samples, tiny_model
     measured = []
     measure = Measurer.measure
 
-    def measure_four(self, encoded):
-        if len(measured) == 4:
+    def measure_two(self, batch):
+        if len(measured) == 2:
             raise KeyboardInterrupt
-        measured.append(encoded)
-        return measure(self, encoded)
+        measured.append(batch)
+        return measure(self, batch)
 
-    monkeypatch.setattr(Measurer, "measure", measure_four)
+    monkeypatch.setattr(Measurer, "measure", measure_two)
     with pytest.raises(KeyboardInterrupt):
         run(samples, tiny_model_folder, tmp_path / "resumed")
     again = []
-    monkeypatch.setattr(Measurer, "measure", lambda self, encoded: again.append(encoded) or measure(self, encoded))
+    monkeypatch.setattr(Measurer, "measure", lambda self, batch: again.append(batch) or measure(self, batch))
     run(samples, tiny_model_folder, tmp_path / "resumed")
-    assert len(again) == len(samples) - 4
+    assert sum(map(len, again)) == len(samples) - sum(map(len, measured))
     assert digest(tmp_path / "undisturbed") == digest(tmp_path / "resumed")
 
 
@@ -161,17 +161,42 @@ def test_the_modules_own_names_stand_in_the_metadata(samples, tiny_model_folder,
     assert read_facts(tmp_path / "g.parquet")["modules"] == names
 
 
-def test_out_of_memory_at_one_sample_is_its_failure(samples, tiny_model_folder, tmp_path, monkeypatch):
-    measure = Measurer.measure
+def test_out_of_memory_halves_a_batch_and_at_one_sample_is_its_failure(
+    samples, tiny_model_folder, tmp_path, monkeypatch
+):
+    run(samples, tiny_model_folder, tmp_path / "truth", batch_tokens=1)
+    measure, sizes = Measurer.measure, []
 
-    def short_of_memory(self, encoded):
-        if len(encoded.ids) > 100:
+    def short_of_memory(self, batch):
+        sizes.append(len(batch))
+        if len(batch) > 1 or len(batch[0].ids) > 100:
             raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return measure(self, encoded)
+        return measure(self, batch)
 
     monkeypatch.setattr(Measurer, "measure", short_of_memory)
     run(samples, tiny_model_folder, tmp_path / "g")
     table = read_table(tmp_path / "g.samples.parquet")
     reasons = table["reason"].dropna()
+    assert max(sizes) > 2
     assert 0 < len(reasons) < len(samples)
     assert reasons.str.match(r"out of memory on \d+ tokens").all()
+    ok = table["status"] == "ok"
+    pd.testing.assert_frame_equal(table[ok], read_table(tmp_path / "truth.samples.parquet")[ok])
+
+
+def test_batches_fill_a_budget_of_padded_tokens():
+    lengths = [5, 90, 30, 31, 32, 200, 33, 7, 6]
+    encoded = [EncodedResponse(tuple(range(n)), 2, truncated=False) for n in lengths]
+    batches = plan_batches(encoded, 100)
+    assert sorted(row for batch in batches for row in batch) == list(range(len(lengths)))
+    assert [[lengths[row] for row in batch] for batch in batches] == [[200], [90], [33, 32, 31], [30, 7, 6], [5]]
+    assert [len(batch) for batch in plan_batches(encoded, 1)] == [1] * len(lengths)
+
+
+def test_numbers_do_not_depend_on_the_batches(samples, tiny_model_folder, tmp_path):
+    for tokens in (1, 300, 4000):
+        run(samples, tiny_model_folder, tmp_path / f"{tokens}", batch_tokens=tokens)
+    alone = read_table(tmp_path / "1.parquet")
+    for tokens in (300, 4000):
+        batched = read_table(tmp_path / f"{tokens}.parquet")
+        pd.testing.assert_frame_equal(alone, batched, rtol=1e-4, atol=1e-7)

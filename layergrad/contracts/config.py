@@ -261,6 +261,9 @@ class Gradients(Strict):
 
     threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
     shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
+    batch_tokens: PositiveInt = Field(
+        default=512, description="tokens, padding included, that samples are measured together up to; 1: each alone"
+    )
     max_failure_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of failed samples above which a job fails"
     )
@@ -278,7 +281,7 @@ class Study(Strict):
     paper_compat: bool = False
     irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
     length_tokenizer: str = Field(description="the model whose tokens measure length where data are made")
-    projections: Literal["attention"] = "attention"
+    projections: Literal["attention", "attention+mlp"] = "attention"
     extremes: bool = True
     noisy_above: float = Field(default=0.15, gt=0, description="standard error over mean above which a cell is flagged")
     gradients: Gradients = Gradients()

@@ -39,11 +39,13 @@ class Meter:
 class _Bar(Meter):
     def __init__(self, what: str, n_samples: int, n_tokens: int, progress: Progress) -> None:
         super().__init__(what, n_samples, n_tokens)
-        self.progress, self.task = progress, progress.add_task(what, total=n_tokens, samples=f"0/{n_samples}")
+        self.progress, self.task = progress, progress.add_task(what, total=n_tokens, samples=f"0/{n_samples}", rate="")
 
     def advance(self, tokens: int) -> None:
         self.samples += 1
-        self.progress.update(self.task, advance=tokens, samples=f"{self.samples}/{self.n_samples}")
+        self.tokens += tokens
+        rate = f"{self.tokens / max(time.monotonic() - self.began, 1e-9):.0f} a second"
+        self.progress.update(self.task, advance=tokens, samples=f"{self.samples}/{self.n_samples}", rate=rate)
 
 
 @contextmanager
@@ -58,7 +60,7 @@ def meter(what: str, n_samples: int, n_tokens: int) -> Iterator[Meter]:
         BarColumn(),
         TextColumn("{task.fields[samples]} samples"),
         MofNCompleteColumn(),
-        TextColumn("tokens"),
+        TextColumn("tokens {task.fields[rate]}"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )

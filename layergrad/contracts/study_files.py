@@ -11,6 +11,7 @@ from layergrad.contracts.config import ModelSpec, Study, TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_text
 from layergrad.contracts.mistakes import told
+from layergrad.contracts.modules import Modules
 from layergrad.contracts.strict import Strict
 
 
@@ -32,6 +33,16 @@ def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Stu
     for task in study.tasks:
         _compile_templates(study, task)
     return study
+
+
+def load_modules(path: str | Path) -> Modules:
+    """What a YAML file, such as a model's, says under ``modules``. Raises ``UserError`` with one line."""
+    described = _read_yaml(Path(path), "modules").get("modules")
+    if not isinstance(described, dict):
+        raise UserError(
+            f"{path}: modules: {described!r} given; allowed is a mapping such as modules: {{qkv: attn.Wqkv}}"
+        )
+    return _validate(Modules, described, Path(path))
 
 
 def _compile_templates(study: Study, task: TaskSpec) -> None:

@@ -9,16 +9,20 @@ from layergrad.contracts.files import text_sha256
 _PACKAGE = Path(__file__).parents[1]
 MEASUREMENT = (
     "contracts/keys.py",
+    "contracts/modules.py",
     "contracts/tables.py",
+    "gradients/batches.py",
     "gradients/capture.py",
     "gradients/extract.py",
     "gradients/loss.py",
     "gradients/measure.py",
     "gradients/parts.py",
     "gradients/rank_bound.py",
+    "gradients/settings.py",
     "gradients/spectrum.py",
     "models/load.py",
     "models/projections.py",
+    "models/registry.py",
     "models/tokens.py",
 )
 """The code that a measured number depends on."""

@@ -1,8 +1,7 @@
 """The gradient job: from a table of responses to the tables of their gradients, resumable at every batch."""
 
-import logging
+import math
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,43 +14,24 @@ from layergrad.contracts.keys import KEYS
 from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
-from layergrad.gradients.measure import Measurer, NotFiniteError
+from layergrad.gradients.batches import measure_what_fits, plan_batches
+from layergrad.gradients.measure import Measurement, Measurer
 from layergrad.gradients.parts import Parts
-from layergrad.models.load import ModelOrigin, load_model, load_skeleton, load_tokenizer
+from layergrad.gradients.settings import WHOLE, Settings, Shard
+from layergrad.models.load import (
+    ModelOrigin,
+    load_model,
+    load_skeleton,
+    load_tokenizer,
+    resolve_attention,
+    resolve_device,
+)
+from layergrad.models.memory import check_memory, needed_bytes
 from layergrad.models.projections import find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
-logger = logging.getLogger("layergrad")
-
 _STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
 _SAMPLE_COLUMNS = ("loss", "n_prompt_tokens", "n_response_tokens", "truncated", "status", "reason")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """All that a measurement depends on besides the model and the samples."""
-
-    prompt: str = "plain"
-    paper_compat: bool = False
-    max_length: int = 1024
-    dtype: str = "float32"
-    attention: str = "sdpa"
-    projections: str = "attention"
-    extremes: bool = True
-    threads: int = 1
-
-
-@dataclass(frozen=True)
-class Shard:
-    """Part ``index`` (from 1) of ``count`` of a job."""
-
-    index: int = 1
-    count: int = 1
-
-    @property
-    def suffix(self) -> str:
-        """What the shard adds to the name of its tables; nothing where there is only one."""
-        return f".shard-{self.index}-of-{self.count}" if self.count > 1 else ""
 
 
 def extract(
@@ -61,7 +41,7 @@ def extract(
     settings: Settings,
     prefix: str | Path,
     parts_folder: str | Path,
-    shard: Shard = Shard(),
+    shard: Shard = WHOLE,
 ) -> None:
     """Measure the shard's share of ``samples`` and write ``<prefix>.parquet`` and ``<prefix>.samples.parquet``.
 
@@ -74,20 +54,34 @@ def extract(
     torch.set_num_threads(settings.threads)
     tokenizer = load_tokenizer(origin)
     encoded = encode_samples(samples, tokenizer, settings)
-    batches = plan_batches(encoded)[shard.index - 1 :: shard.count]
+    batches = plan_batches(encoded, settings.batch_tokens)[shard.index - 1 :: shard.count]
+    settings, modules = resolve(origin, settings)
     facts = {
         "model": model_facts,
-        "settings": asdict(settings),
-        "modules": module_names(find_projections(load_skeleton(origin))),
+        # Not which of several GPUs it is: that changes nothing.
+        "settings": settings.model_dump(mode="json") | {"device": settings.device.partition(":")[0]},
+        "modules": modules,
         "samples": text_sha256(samples.to_csv(index=False)),
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
     parts = Parts(parts_folder, facts)
     keyed = samples.drop(columns=["instruction", "output"])
-    frames = measure_batches(keyed, encoded, batches, parts, lambda: _measurer(origin, settings))
+    frames = measure_batches(keyed, encoded, batches, parts, lambda: load_measurer(origin, settings, encoded, batches))
     write_gradient_tables(pd.concat([_no_rows(keyed), *frames], ignore_index=True), prefix, facts)
     parts.remove()
+
+
+def resolve(origin: ModelOrigin, settings: Settings) -> tuple[Settings, dict[str, str]]:
+    """Settings with what ``auto`` means for this model on this machine, and the modules of its projections by name.
+
+    Raises ``UserError`` for a model or a machine that cannot do what is asked, before any weight is loaded.
+    """
+    skeleton = load_skeleton(origin)
+    projections = find_projections(skeleton, settings.projections, settings.modules)
+    device = resolve_device("cuda" if settings.device_map else settings.device, settings.dtype)
+    attention = resolve_attention(skeleton, settings.attention)
+    return settings.model_copy(update={"attention": attention, "device": str(device)}), module_names(projections)
 
 
 def encode_samples(
@@ -97,11 +91,6 @@ def encode_samples(
     options = {"prompt": settings.prompt, "paper_compat": settings.paper_compat, "max_length": settings.max_length}
     rows = zip(samples["instruction"], samples["output"], strict=True)
     return [encode(tokenizer, instruction, output, **options) for instruction, output in rows]
-
-
-def plan_batches(encoded: list[EncodedResponse]) -> list[list[int]]:
-    """Rows of each batch, the longest first, so that shards dealt out in turn take about the same time."""
-    return [[row] for row in sorted(range(len(encoded)), key=lambda row: (-len(encoded[row].ids), row))]
 
 
 def measure_batches(
@@ -121,7 +110,7 @@ def measure_batches(
             frame = parts.load(batch[0])
             if frame is None or (frame["status"] != "ok").any():
                 measurer = measurer or load()
-                frame = pd.concat([_measured(keyed.iloc[row], encoded[row], measurer) for row in batch])
+                frame = _measured_batch(keyed.iloc[batch], [encoded[row] for row in batch], measurer)
                 parts.save(batch[0], frame)
             frames.append(frame)
             for row in batch:
@@ -138,41 +127,53 @@ def write_gradient_tables(frame: pd.DataFrame, prefix: str | Path, facts: dict[s
     write_table(samples, f"{prefix}.samples.parquet", MEASURED_SAMPLES, facts)
 
 
-def _measurer(origin: ModelOrigin, settings: Settings) -> Measurer:
-    return Measurer(load_model(origin, settings.dtype, settings.attention), settings.extremes)
+def load_measurer(
+    origin: ModelOrigin, settings: Settings, encoded: list[EncodedResponse], batches: list[list[int]]
+) -> Measurer:
+    """The model, ready to measure. Raises ``UserError`` if it and its largest batch do not fit into memory."""
+    skeleton = load_skeleton(origin)
+    needed = needed_bytes(
+        skeleton,
+        find_projections(skeleton, settings.projections, settings.modules),
+        settings.dtype,
+        settings.attention,
+        tokens=max(len(batch) * len(encoded[batch[0]].ids) for batch in batches),
+        response_tokens=max(sum(encoded[row].n_response for row in batch) for batch in batches),
+    )
+    device = resolve_device(settings.device, settings.dtype)
+    check_memory(origin.name_or_path, needed, device, all_gpus=bool(settings.device_map))
+    model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
+    return Measurer(model, settings.extremes, settings.projections, settings.modules)
 
 
-def _measured(key: pd.Series, encoded: EncodedResponse, measurer: Measurer) -> pd.DataFrame:
-    """Rows of one sample: one a layer and projection, or a single one that says why there are none."""
-    loss, rows, reason = None, [], None
-    if encoded.n_response == 0:
-        reason = f"no response token left: the prompt alone has {encoded.start} tokens"
-    else:
-        try:
-            measured = measurer.measure(encoded)
-            loss, rows = measured.loss, measured.rows
-        except NotFiniteError as error:
-            reason = str(error)
-        except (MemoryError, RuntimeError) as error:
-            if not _out_of_memory(error):
-                raise
-            reason = f"out of memory on {len(encoded.ids)} tokens"
-    sample = {
-        "loss": loss,
+def _measured_batch(keys: pd.DataFrame, batch: list[EncodedResponse], measurer: Measurer) -> pd.DataFrame:
+    """Rows of every sample: one a layer and projection, or a single one that says why there are none."""
+    possible = [encoded for encoded in batch if encoded.n_response]
+    measured = iter(measure_what_fits(measurer, possible) if possible else [])
+    rows = []
+    for key, encoded in zip(keys.to_dict("records"), batch, strict=True):
+        outcome = next(measured) if encoded.n_response else _nothing_to_measure(encoded)
+        statistics = [dict.fromkeys(_STATISTICS)] if outcome.failure else measurer.rows(outcome, encoded)
+        rows += [{**key, **_about(encoded, outcome), **row} for row in statistics]
+    return pd.DataFrame(rows)
+
+
+def _nothing_to_measure(encoded: EncodedResponse) -> Measurement:
+    return Measurement(math.nan, failure=f"no response token left: the prompt alone has {encoded.start} tokens")
+
+
+def _about(encoded: EncodedResponse, outcome: Measurement) -> dict[str, Any]:
+    """The sample's own columns."""
+    return {
+        "loss": None if outcome.failure else outcome.loss,
         "n_prompt_tokens": min(encoded.start, len(encoded.ids)),
         "n_response_tokens": encoded.n_response,
         "truncated": encoded.truncated,
-        "status": "failed" if reason else "ok",
-        "reason": reason,
+        "status": "failed" if outcome.failure else "ok",
+        "reason": outcome.failure,
     }
-    return pd.DataFrame([{**key.to_dict(), **sample, **row} for row in rows or [dict.fromkeys(_STATISTICS)]])
 
 
 def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:
     """The columns of measured rows, for a shard that has none."""
     return pd.DataFrame(columns=[*keyed.columns, *_SAMPLE_COLUMNS, *_STATISTICS])
-
-
-def _out_of_memory(error: Exception) -> bool:
-    """On a GPU torch has an error class of its own for it, on the CPU a RuntimeError that says so."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "allocate memory" in str(error)

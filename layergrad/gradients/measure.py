@@ -23,19 +23,11 @@ _BACKLOG = 64 * 2**20  # bytes of factors that may wait for their spectra
 
 @dataclass(eq=False)
 class Measurement:
-    """Loss of one sample (float64), the spectrum of each projection, and where a gradient is not finite."""
+    """Loss of one sample (float64) and the spectrum of each projection, or why there are none."""
 
     loss: float
     spectra: dict[Projection, Spectrum] = field(default_factory=dict)
-    not_finite: list[int] = field(default_factory=list)
-
-    @property
-    def failure(self) -> str | None:
-        """Why the sample has no statistics; none if it has."""
-        if not math.isfinite(self.loss):
-            return f"the loss is not finite ({self.loss})"
-        # Where the backward pass met it first; what lies below follows from it.
-        return f"the gradient is not finite in layer {max(self.not_finite)}" if self.not_finite else None
+    failure: str | None = None
 
 
 class Measurer:
@@ -68,10 +60,12 @@ class Measurer:
 
         with captured_factors(self.projections, receive):
             losses = response_losses(self.model, batch)
-            for measurement, loss in zip(measured, losses.tolist(), strict=True):
-                measurement.loss = loss
             losses.sum().backward()
         backlog.work_off()
+        for measurement, loss in zip(measured, losses.tolist(), strict=True):
+            measurement.loss = loss
+            if not math.isfinite(loss):
+                measurement.failure = f"the loss is not finite ({loss})"
         return measured
 
     def rows(self, measurement: Measurement, encoded: EncodedResponse) -> list[dict]:
@@ -91,8 +85,8 @@ class Measurer:
         factors, measurement = job
         try:
             found = spectra(factors.inputs, factors.output_gradients, self.extremes)
-        except NotFiniteError:
-            measurement.not_finite.append(factors.projections[0].layer)
+        except NotFiniteError as error:
+            measurement.failure = str(error)
         else:
             measurement.spectra.update(zip(factors.projections, found, strict=True))
 
