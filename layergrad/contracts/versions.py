@@ -11,6 +11,7 @@ MEASUREMENT = (
     "contracts/keys.py",
     "contracts/modules.py",
     "contracts/tables.py",
+    "gradients/backlog.py",
     "gradients/batches.py",
     "gradients/capture.py",
     "gradients/extract.py",

@@ -1,6 +1,5 @@
 """The gradient job: from a table of responses to the tables of their gradients, resumable at every batch."""
 
-import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,8 +13,8 @@ from layergrad.contracts.keys import KEYS
 from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
-from layergrad.gradients.batches import measure_what_fits, plan_batches
-from layergrad.gradients.measure import Measurement, Measurer
+from layergrad.gradients.batches import batch_table, plan_batches
+from layergrad.gradients.measure import Measurer
 from layergrad.gradients.parts import Parts
 from layergrad.gradients.settings import WHOLE, Settings, Shard
 from layergrad.models.load import (
@@ -31,7 +30,7 @@ from layergrad.models.projections import find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 _STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
-_SAMPLE_COLUMNS = ("loss", "n_prompt_tokens", "n_response_tokens", "truncated", "status", "reason")
+_SAMPLE_COLUMNS = tuple(name for name in MEASURED_SAMPLES.names if name not in KEYS)
 
 
 def extract(
@@ -110,7 +109,7 @@ def measure_batches(
             frame = parts.load(batch[0])
             if frame is None or (frame["status"] != "ok").any():
                 measurer = measurer or load()
-                frame = _measured_batch(keyed.iloc[batch], [encoded[row] for row in batch], measurer)
+                frame = batch_table(keyed.iloc[batch], [encoded[row] for row in batch], measurer)
                 parts.save(batch[0], frame)
             frames.append(frame)
             for row in batch:
@@ -144,34 +143,6 @@ def load_measurer(
     check_memory(origin.name_or_path, needed, device, all_gpus=bool(settings.device_map))
     model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
     return Measurer(model, settings.extremes, settings.projections, settings.modules)
-
-
-def _measured_batch(keys: pd.DataFrame, batch: list[EncodedResponse], measurer: Measurer) -> pd.DataFrame:
-    """Rows of every sample: one a layer and projection, or a single one that says why there are none."""
-    possible = [encoded for encoded in batch if encoded.n_response]
-    measured = iter(measure_what_fits(measurer, possible) if possible else [])
-    rows = []
-    for key, encoded in zip(keys.to_dict("records"), batch, strict=True):
-        outcome = next(measured) if encoded.n_response else _nothing_to_measure(encoded)
-        statistics = [dict.fromkeys(_STATISTICS)] if outcome.failure else measurer.rows(outcome, encoded)
-        rows += [{**key, **_about(encoded, outcome), **row} for row in statistics]
-    return pd.DataFrame(rows)
-
-
-def _nothing_to_measure(encoded: EncodedResponse) -> Measurement:
-    return Measurement(math.nan, failure=f"no response token left: the prompt alone has {encoded.start} tokens")
-
-
-def _about(encoded: EncodedResponse, outcome: Measurement) -> dict[str, Any]:
-    """The sample's own columns."""
-    return {
-        "loss": None if outcome.failure else outcome.loss,
-        "n_prompt_tokens": min(encoded.start, len(encoded.ids)),
-        "n_response_tokens": encoded.n_response,
-        "truncated": encoded.truncated,
-        "status": "failed" if outcome.failure else "ok",
-        "reason": outcome.failure,
-    }
 
 
 def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:

@@ -1,24 +1,20 @@
 """Measure a batch of samples: their losses, and the statistics of every projection's gradient of each of them."""
 
 import math
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
-from threadpoolctl import ThreadpoolController
 from transformers import PreTrainedModel
 
+from layergrad.contracts.errors import UserError
 from layergrad.contracts.modules import Modules
+from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.capture import Factors, captured_factors
 from layergrad.gradients.loss import response_losses
 from layergrad.gradients.rank_bound import Structure, rank_bound
-from layergrad.gradients.spectrum import NotFiniteError, Spectrum, spectra, spectrum_statistics
+from layergrad.gradients.spectrum import NotFiniteError, Spectrum, rank_statistics, spectra, spectrum_statistics
 from layergrad.models.projections import Projection, Which, find_projections
 from layergrad.models.tokens import EncodedResponse
-
-_BACKLOG = 64 * 2**20  # bytes of factors that may wait for their spectra
 
 
 @dataclass(eq=False)
@@ -50,7 +46,10 @@ class Measurer:
         self.workers = Workers(torch.get_num_threads())
 
     def measure(self, batch: list[EncodedResponse]) -> list[Measurement]:
-        """Loss and spectra of every sample; each needs at least one response token."""
+        """Loss and spectra of every sample; each needs at least one response token.
+
+        Raises ``UserError`` for a model that computes a projection without calling its module.
+        """
         measured = [Measurement(math.nan) for _ in batch]
         backlog = Backlog(self.workers, self._note_spectra)
 
@@ -66,6 +65,8 @@ class Measurer:
             measurement.loss = loss
             if not math.isfinite(loss):
                 measurement.failure = f"the loss is not finite ({loss})"
+            elif not measurement.failure:
+                self._refuse_missing(measurement)
         return measured
 
     def rows(self, measurement: Measurement, encoded: EncodedResponse) -> list[dict]:
@@ -74,12 +75,20 @@ class Measurer:
             {
                 "layer": p.layer,
                 "projection": p.name,
-                **spectrum_statistics(
-                    measurement.spectra[p], rank_bound(p, encoded, self.structure), min(p.d_out, p.d_in)
-                ),
+                **spectrum_statistics(measurement.spectra[p]),
+                **rank_statistics(measurement.spectra[p], rank_bound(p, encoded, self.structure), min(p.d_out, p.d_in)),
             }
             for p in self.projections
         ]
+
+    def _refuse_missing(self, measurement: Measurement) -> None:
+        """A module that the forward pass went around would otherwise be missing from the tables in silence."""
+        missing = [p.module_name for p in self.projections if p not in measurement.spectra]
+        if missing:
+            raise UserError(
+                f"{type(self.model).__name__}: its forward pass computes {len(missing)} projections without calling "
+                f"their modules, the first {missing[0]}; such a model cannot be measured"
+            )
 
     def _note_spectra(self, job: tuple[Factors, Measurement]) -> None:
         factors, measurement = job
@@ -89,38 +98,3 @@ class Measurer:
             measurement.failure = str(error)
         else:
             measurement.spectra.update(zip(factors.projections, found, strict=True))
-
-
-class Workers:
-    """Threads of one LAPACK thread each: small decompositions side by side beat one of them on all cores."""
-
-    def __init__(self, threads: int) -> None:
-        self.libraries = ThreadpoolController()
-        self.pool = (
-            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) if threads > 1 else None
-        )
-
-    def run(self, work: Callable, jobs: list) -> None:
-        """Do all jobs; an error is raised when it is met."""
-        with self.libraries.limit(limits=1, user_api="blas"):
-            list((self.pool.map if self.pool else map)(work, jobs))
-
-
-class Backlog:
-    """Jobs that wait until there are enough of them to keep every thread busy, but never of more than 64 MB."""
-
-    def __init__(self, workers: Workers, work: Callable) -> None:
-        self.workers = workers
-        self.work = work
-        self.jobs: list = []
-        self.nbytes = 0
-
-    def add(self, job: Any, nbytes: int) -> None:
-        self.jobs.append(job)
-        self.nbytes += nbytes
-        if self.nbytes > _BACKLOG:
-            self.work_off()
-
-    def work_off(self) -> None:
-        self.workers.run(self.work, self.jobs)
-        self.jobs, self.nbytes = [], 0

@@ -108,24 +108,28 @@ def stable_rank(values: np.ndarray) -> float | None:
     return float(np.square(values / values[0]).sum()) if values[0] > 0 else None
 
 
-def spectrum_statistics(spectrum: Spectrum, rank_bound: int, full_rank: int) -> dict[str, float | int | None]:
-    """What a spectrum says, under the names of the gradient table.
-
-    ``full_rank`` is min(O, I). Below it the smallest singular value is 0 by structure, whatever rounding leaves there.
-    """
+def spectrum_statistics(spectrum: Spectrum) -> dict[str, float | None]:
+    """What a spectrum says, under the names of the gradient table."""
     values = spectrum.values
     return {
         "nuclear_norm": float(values.sum()),
         "frobenius_norm": float(np.linalg.norm(values)),
         "spectral_norm": float(values[0]),
-        "s_min": float(values[-1]) if rank_bound == full_rank == len(values) else 0.0,
-        "rank_bound": rank_bound,
         "effective_rank": effective_rank(values),
         "stable_rank": stable_rank(values),
         "grad_mean": spectrum.mean,
         "grad_max": spectrum.largest,
         "grad_min": spectrum.smallest,
     }
+
+
+def rank_statistics(spectrum: Spectrum, rank_bound: int, full_rank: int) -> dict[str, float | int]:
+    """The structural bound on the rank, and the smallest of min(O, I) = ``full_rank`` singular values.
+
+    Below full rank that is 0 by structure, whatever rounding leaves there.
+    """
+    full = rank_bound == full_rank == len(spectrum.values)
+    return {"rank_bound": rank_bound, "s_min": float(spectrum.values[-1]) if full else 0.0}
 
 
 def _nonzero_rows(y: Tensor) -> Tensor:

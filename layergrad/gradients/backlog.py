@@ -1,0 +1,47 @@
+"""Decompositions put off until there are enough of them to keep every thread busy."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import torch
+from threadpoolctl import ThreadpoolController
+
+_LIMIT = 64 * 2**20  # bytes of factors that may wait
+
+
+class Workers:
+    """Threads of one LAPACK thread each: small decompositions side by side beat one of them on all cores."""
+
+    def __init__(self, threads: int) -> None:
+        self.libraries = ThreadpoolController()
+        self.pool = (
+            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) if threads > 1 else None
+        )
+
+    def run(self, work: Callable, jobs: list) -> None:
+        """Do all jobs; an error is raised when it is met."""
+        with self.libraries.limit(limits=1, user_api="blas"):
+            list((self.pool.map if self.pool else map)(work, jobs))
+
+
+class Backlog:
+    """Jobs that wait until there are enough of them to keep every thread busy, but never of more than 64 MB."""
+
+    def __init__(self, workers: Workers, work: Callable) -> None:
+        self.workers = workers
+        self.work = work
+        self.jobs: list = []
+        self.nbytes = 0
+
+    def add(self, job: Any, nbytes: int) -> None:
+        """Put a job off that holds so many bytes."""
+        self.jobs.append(job)
+        self.nbytes += nbytes
+        if self.nbytes > _LIMIT:
+            self.work_off()
+
+    def work_off(self) -> None:
+        """Do all jobs that wait."""
+        self.workers.run(self.work, self.jobs)
+        self.jobs, self.nbytes = [], 0
