@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from layergrad.contracts.errors import UserError
 
@@ -13,16 +13,15 @@ from layergrad.contracts.errors import UserError
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one command; 0 if it went well, 2 with one line on stderr if the input was bad."""
+    """Run one command; 0 if it went well, 1 for a red verdict, 2 with one line on stderr if the input was bad."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stderr)
     logging.getLogger("layergrad").setLevel(logging.INFO)
     options = _parser().parse_args(arguments)
     try:
-        options.run(options)
+        return options.run(options) or 0
     except UserError as error:
         print(f"layergrad {options.command}: {error}", file=sys.stderr)
         return 2
-    return 0
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,6 +37,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_extract(commands)
     _add_merge(commands)
+    _add_diagnose(commands)
     _add_estimate(commands)
     return parser
 
@@ -62,7 +62,7 @@ def _add_extract(commands) -> None:
         "Measure the gradient of every attention projection for each row of your data.",
         "layergrad extract --model ./my-model --data train.jsonl --out gradients/train",
     )
-    parser.add_argument("--model", required=True, help="hub id, directory or .gguf file")
+    _add_model(parser)
     parser.add_argument(
         "--data", required=True, help="rows of instruction, input (optional), output: .json, .jsonl, .csv, .parquet"
     )
@@ -71,12 +71,28 @@ def _add_extract(commands) -> None:
     parser.add_argument("--paper-compat", action="store_true", help="token ids and mask of the paper's released code")
     parser.add_argument("--max-length", type=_positive, default=1024, metavar="TOKENS", help="default %(default)s")
     parser.add_argument("--limit", type=_positive, metavar="N", help="only the first N rows")
+    parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
+
+
+def _add_diagnose(commands) -> None:
+    parser = _command(
+        commands,
+        "diagnose",
+        _diagnose,
+        "Show that the measurement of a model can be trusted. Ends in a verdict; exit code 1 if it is FAILED.",
+        "layergrad diagnose --model ./my-model",
+    )
+    _add_model(parser)
+    parser.add_argument("--out", metavar="FILE", help="write the verdict and its numbers there, as JSON")
+
+
+def _add_model(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--model", required=True, help="hub id, directory or .gguf file")
     parser.add_argument("--dtype", default="float32", choices=["float32", "float64", "bfloat16", "float16"])
     parser.add_argument("--device", default="auto", help="auto (a CUDA GPU, else MPS, else the CPU), cpu, cuda:1, mps")
-    parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
     parser.add_argument("--projections", default="attention", choices=["attention", "attention+mlp"])
     parser.add_argument("--modules", metavar="FILE", help="YAML whose key modules says where the projections are")
-    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
 
 
 def _add_merge(commands) -> None:
@@ -125,7 +141,6 @@ def _extract(options: argparse.Namespace) -> None:
 
     samples = read_user_data(options.data, options.limit)
 
-    from layergrad.contracts.study_files import load_modules
     from layergrad.contracts.tables import read_table
     from layergrad.gradients.extract import extract
     from layergrad.gradients.merge import refuse_failures
@@ -137,17 +152,43 @@ def _extract(options: argparse.Namespace) -> None:
         prompt="chat" if options.chat else "plain",
         paper_compat=options.paper_compat,
         max_length=options.max_length,
-        dtype=options.dtype,
-        device=options.device,
-        projections=options.projections,
-        modules=load_modules(options.modules) if options.modules else None,
         extremes=not options.no_extremes,
-        threads=len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        **_model_settings(options),
     )
     shard = Shard(*options.shard)
     prefix = f"{options.out}{shard.suffix}"
     extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
     refuse_failures(read_table(f"{prefix}.samples.parquet"), prefix)
+
+
+def _diagnose(options: argparse.Namespace) -> int:
+    if options.out and Path(options.out).is_dir():
+        raise UserError(f"--out {options.out}: a folder given; allowed is the name of a file, such as diagnosis.json")
+
+    from layergrad.contracts.files import write_json
+    from layergrad.gradients.diagnose import diagnose
+    from layergrad.gradients.settings import Settings
+    from layergrad.models.load import ModelOrigin, origin_facts
+
+    origin = ModelOrigin.of(options.model)
+    diagnosis = diagnose(origin, origin_facts(origin), Settings(**_model_settings(options)))
+    print(*diagnosis.lines(), sep="\n")
+    if options.out:
+        write_json(options.out, diagnosis.facts())
+    return 0 if diagnosis.passed else 1
+
+
+def _model_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of ``_add_model`` ask for, with all cores."""
+    from layergrad.contracts.study_files import load_modules
+
+    return {
+        "dtype": options.dtype,
+        "device": options.device,
+        "projections": options.projections,
+        "modules": load_modules(options.modules) if options.modules else None,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
 
 
 def _merge(options: argparse.Namespace) -> None:

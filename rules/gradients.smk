@@ -4,28 +4,58 @@ SHARD = PATHS.shards / "{model}" / f"{{task}}.shard-{{shard}}-of-{STUDY.gradient
 GRADIENTS = PATHS.gradients / "{model}" / "{task}"
 
 
-def measurement(wildcards):
-    """The settings that the numbers of a model depend on."""
+def run_settings(wildcards):
+    """How a model is run, and which projections are looked at."""
     model = STUDY.model(wildcards.model)
     return {
-        "prompt": model.prompt,
-        "paper_compat": STUDY.paper_compat,
-        "max_length": STUDY.max_length,
         "dtype": model.dtype,
         "attention": model.attention,
         "device": model.device,
         "device_map": model.device_map,
         "modules": model.modules.model_dump() if model.modules else None,
         "projections": STUDY.projections,
+    }
+
+
+def measurement(wildcards):
+    """The settings that the numbers of a model depend on."""
+    return run_settings(wildcards) | {
+        "prompt": STUDY.model(wildcards.model).prompt,
+        "paper_compat": STUDY.paper_compat,
+        "max_length": STUDY.max_length,
         "extremes": STUDY.extremes,
         "batch_tokens": STUDY.gradients.batch_tokens,
     }
+
+
+rule diagnose_model:
+    input:
+        card=rules.prepare_model.output.card,
+    output:
+        PATHS.diagnostics / "{model}.json",
+    log:
+        PATHS.logs / "diagnose_model" / "{model}.log",
+    benchmark:
+        PATHS.benchmarks / "diagnose_model" / "{model}.tsv"
+    threads: STUDY.gradients.threads
+    resources:
+        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
+        runtime=60,
+    params:
+        settings=run_settings,
+        code=code_version(*MEASUREMENT, "gradients/checks.py", "gradients/diagnose.py", "models/memory.py"),
+    message:
+        "Diagnosing the measurement of {wildcards.model}"
+    script:
+        "../scripts/diagnose_model.py"
 
 
 rule extract_gradients:
     input:
         card=rules.prepare_model.output.card,
         samples=rules.build_task.output[0],
+        # It must be there, but a newer one measures nothing again.
+        diagnosis=ancient(rules.diagnose_model.output[0]),
     output:
         gradients=f"{SHARD}.parquet",
         samples=f"{SHARD}.samples.parquet",
