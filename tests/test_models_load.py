@@ -43,6 +43,8 @@ def test_auto_keeps_the_capped_scores_of_gemma_2(saved):
 def test_sdpa_on_gemma_2_is_refused(saved):
     origin = saved("gemma2", "capped", head_dim=8)
     with pytest.raises(UserError, match=r"^Gemma2ForCausalLM cannot run sdpa attention; choose auto or eager$"):
+        resolve_attention(load_skeleton(origin), "sdpa")
+    with pytest.raises(UserError, match="Gemma2ForCausalLM does not support"):
         load_model(origin, attention="sdpa")
 
 

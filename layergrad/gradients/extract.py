@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import KEYS
@@ -26,7 +26,7 @@ from layergrad.models.load import (
     resolve_device,
 )
 from layergrad.models.memory import check_memory, needed_bytes
-from layergrad.models.projections import find_projections, module_names
+from layergrad.models.projections import Projection, find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 _STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
@@ -54,33 +54,39 @@ def extract(
     tokenizer = load_tokenizer(origin)
     encoded = encode_samples(samples, tokenizer, settings)
     batches = plan_batches(encoded, settings.batch_tokens)[shard.index - 1 :: shard.count]
-    settings, modules = resolve(origin, settings)
+    skeleton = load_skeleton(origin)
+    settings = resolve(skeleton, settings)
+    projections = find_projections(skeleton, settings.projections, settings.modules)
     facts = {
         "model": model_facts,
         # Not which of several GPUs it is: that changes nothing.
         "settings": settings.model_dump(mode="json") | {"device": settings.device.partition(":")[0]},
-        "modules": modules,
+        "modules": module_names(projections),
         "samples": text_sha256(samples.to_csv(index=False)),
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
     parts = Parts(parts_folder, facts)
     keyed = samples.drop(columns=["instruction", "output"])
-    frames = measure_batches(keyed, encoded, batches, parts, lambda: load_measurer(origin, settings, encoded, batches))
+
+    def load() -> Measurer:
+        _check_memory(skeleton, projections, settings, [[encoded[row] for row in batch] for batch in batches])
+        model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
+        return Measurer(model, settings.extremes, settings.projections, settings.modules)
+
+    frames = measure_batches(keyed, encoded, batches, parts, load)
     write_gradient_tables(pd.concat([_no_rows(keyed), *frames], ignore_index=True), prefix, facts)
     parts.remove()
 
 
-def resolve(origin: ModelOrigin, settings: Settings) -> tuple[Settings, dict[str, str]]:
-    """Settings with what ``auto`` means for this model on this machine, and the modules of its projections by name.
+def resolve(skeleton: PreTrainedModel, settings: Settings) -> Settings:
+    """Settings with what ``auto`` means for this model on this machine.
 
     Raises ``UserError`` for a model or a machine that cannot do what is asked, before any weight is loaded.
     """
-    skeleton = load_skeleton(origin)
-    projections = find_projections(skeleton, settings.projections, settings.modules)
     device = resolve_device("cuda" if settings.device_map else settings.device, settings.dtype)
     attention = resolve_attention(skeleton, settings.attention)
-    return settings.model_copy(update={"attention": attention, "device": str(device)}), module_names(projections)
+    return settings.model_copy(update={"attention": attention, "device": str(device)})
 
 
 def encode_samples(
@@ -126,23 +132,23 @@ def write_gradient_tables(frame: pd.DataFrame, prefix: str | Path, facts: dict[s
     write_table(samples, f"{prefix}.samples.parquet", MEASURED_SAMPLES, facts)
 
 
-def load_measurer(
-    origin: ModelOrigin, settings: Settings, encoded: list[EncodedResponse], batches: list[list[int]]
-) -> Measurer:
-    """The model, ready to measure. Raises ``UserError`` if it and its largest batch do not fit into memory."""
-    skeleton = load_skeleton(origin)
+def _check_memory(
+    skeleton: PreTrainedModel,
+    projections: list[Projection],
+    settings: Settings,
+    batches: list[list[EncodedResponse]],
+) -> None:
+    """Raise ``UserError`` if the weights and the largest batch do not fit into memory."""
     needed = needed_bytes(
         skeleton,
-        find_projections(skeleton, settings.projections, settings.modules),
+        projections,
         settings.dtype,
         settings.attention,
-        tokens=max(len(batch) * len(encoded[batch[0]].ids) for batch in batches),
-        response_tokens=max(sum(encoded[row].n_response for row in batch) for batch in batches),
+        tokens=max(len(batch) * len(batch[0].ids) for batch in batches),
+        response_tokens=max(sum(encoded.n_response for encoded in batch) for batch in batches),
     )
     device = resolve_device(settings.device, settings.dtype)
-    check_memory(origin.name_or_path, needed, device, all_gpus=bool(settings.device_map))
-    model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
-    return Measurer(model, settings.extremes, settings.projections, settings.modules)
+    check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))
 
 
 def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:

@@ -118,19 +118,19 @@ def load_model(
 ) -> PreTrainedModel:
     """Load weights in ``dtype`` (a name of torch's), in evaluation mode and frozen. Pickled weights are refused.
 
-    ``attention`` and ``device`` are read as ``resolve_attention`` and ``resolve_device`` do; ``device_map="auto"``
-    spreads the layers over all CUDA GPUs instead. ``config._attn_implementation`` of the result tells what it runs.
+    ``attention`` is sdpa, eager, or auto for transformers' choice; ``config._attn_implementation`` of the result tells
+    what it runs. ``device`` is read as ``resolve_device`` does; ``device_map="auto"`` spreads the layers over all CUDA
+    GPUs instead.
     ``dtype`` is always said, since transformers 5 takes the checkpoint's own one otherwise.
     """
     place = resolve_device("cuda" if device_map else device, dtype)
-    attention = resolve_attention(load_skeleton(origin), attention)
     # A GGUF file is not safetensors, and asking for them there is an error.
     safe = {} if origin.gguf_file else {"use_safetensors": True}
     with _one_line(origin, "model"):
         model = AutoModelForCausalLM.from_pretrained(
             origin.name_or_path,
             dtype=getattr(torch, dtype),
-            attn_implementation=attention,
+            attn_implementation=None if attention == "auto" else attention,
             device_map=device_map,
             **safe,
             **origin.keywords(),
@@ -139,6 +139,8 @@ def load_model(
         model = model.to(place)
     elif {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
         raise UserError(f"{origin.name_or_path}: does not fit on the GPUs that device_map auto found; choose bfloat16")
+    if dtype == "float64" and hasattr(model, "set_experts_implementation"):
+        model.set_experts_implementation("eager")  # the default one multiplies no float64 matrices
     return model.eval().requires_grad_(False)
 
 
