@@ -127,13 +127,14 @@ def batches(measurer: Measurer, samples: Samples, alone: dict[str, Measurement])
 def factor_spectra(measurer: Measurer, encoded: EncodedResponse, name: str) -> Iterator[Finding]:
     """Norms from the factors of one sample in the middle layer against NumPy's SVD of their product, in float64.
 
-    As they are, and with rows graded over six powers of ten, where what is lost in precision shows.
+    As they are, and with as many rows as the rank graded over six powers of ten, where lost precision shows.
     """
     caught = factors_of(measurer, encoded)
     layer = measurer.structure.n_layers // 2
     for p in (p for p in measurer.projections if p.layer == layer):
         x, y = (_precise(factor) for factor in caught[p])
-        grades = torch.logspace(0, -6, len(y), dtype=y.dtype, device=y.device)[:, None]
+        rank = min(len(y), p.d_out, p.d_in)
+        grades = 10 ** (-6 * torch.arange(len(y), dtype=y.dtype, device=y.device)[:, None] / rank)
         for text, graded in ((name, y), (f"{name}, graded", grades * y)):
             (found,) = spectra(x, [graded], extremes=False)
             truth = _dense_values(graded.double().T @ x.double())

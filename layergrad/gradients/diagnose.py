@@ -6,15 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import PreTrainedTokenizerBase
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients import checks
 from layergrad.gradients.checks import Finding, Samples
-from layergrad.gradients.extract import load_measurer, resolve
+from layergrad.gradients.extract import resolve
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings
-from layergrad.models.load import ModelOrigin, load_tokenizer
+from layergrad.models.load import ModelOrigin, load_model, load_skeleton, load_tokenizer, resolve_device
+from layergrad.models.memory import check_memory, needed_bytes
+from layergrad.models.projections import Projection, find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 _TEXTS = {
@@ -96,7 +98,7 @@ class Check:
 class Diagnosis:
     """All checks of one model, and what the model is, with settings and versions."""
 
-    model: dict[str, Any]
+    about: dict[str, Any]
     checks: list[Check]
 
     @property
@@ -115,13 +117,13 @@ class Diagnosis:
     @property
     def float64(self) -> str:
         """How much was compared with float64."""
-        whole = self.model["settings"]["dtype"] == "float64" or any(check.name == "float64" for check in self.checks)
+        whole = self.about["settings"]["dtype"] == "float64" or any(check.name == "float64" for check in self.checks)
         return "the whole measurement" if whole else "the spectra of one layer's factors"
 
     def facts(self) -> dict[str, Any]:
         """For a JSON file: the same for the same model, settings, versions and kind of processor."""
         outcome = {"passed": self.passed, "verdict": self.verdict, "compared_with_float64": self.float64}
-        return self.model | outcome | {"checks": [check.facts() for check in self.checks]}
+        return self.about | outcome | {"checks": [check.facts() for check in self.checks]}
 
     def lines(self) -> Iterator[str]:
         """A table for a person; the verdict is the last line."""
@@ -141,20 +143,39 @@ def diagnose(origin: ModelOrigin, model_facts: dict[str, Any], settings: Setting
     """
     torch.set_num_threads(settings.threads)
     samples = built_in_samples(load_tokenizer(origin))
-    settings, modules = resolve(origin, settings)
-    encoded = list(samples.values())
-    measurer = load_measurer(origin, settings, encoded, [list(range(len(encoded)))])
+    skeleton = load_skeleton(origin)
+    settings = resolve(skeleton, settings)
+    projections = find_projections(skeleton, settings.projections, settings.modules)
+    _check_memory(skeleton, projections, settings, samples)
     facts = {
         "model": model_facts,
         "settings": settings.model_dump(
             mode="json", include={"dtype", "attention", "projections", "modules", "threads"}
         ),
-        "modules": modules,
+        "modules": module_names(projections),
         "samples": {name: {"tokens": len(e.ids), "response_tokens": e.n_response} for name, e in samples.items()},
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
+    model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
+    measurer = Measurer(model, which=settings.projections, modules=settings.modules)
     return Diagnosis(facts, examine(measurer, samples))
+
+
+def _check_memory(
+    skeleton: PreTrainedModel, projections: list[Projection], settings: Settings, samples: Samples
+) -> None:
+    """Raise ``UserError`` if the weights and the padded batch of all texts do not fit."""
+    needed = needed_bytes(
+        skeleton,
+        projections,
+        settings.dtype,
+        settings.attention,
+        tokens=len(samples) * max(len(encoded.ids) for encoded in samples.values()),
+        response_tokens=sum(encoded.n_response for encoded in samples.values()),
+    )
+    device = resolve_device(settings.device, settings.dtype)
+    check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))
 
 
 def built_in_samples(tokenizer: PreTrainedTokenizerBase) -> Samples:
