@@ -1,10 +1,11 @@
 # make study   the default study, from nothing to the report      make test   lint and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
+# make benchmark   what the measurement costs, into docs/benchmark (about 25 minutes on two cores, on a quiet machine)
 PYTHON ?= python3
 TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
 BIN    := .venv/bin
 
-.PHONY: setup study test test-all lint lock
+.PHONY: setup study benchmark test test-all lint lock
 
 setup: .venv/.ready
 
@@ -22,6 +23,10 @@ study: setup
 	@$(BIN)/layergrad estimate config/config.yaml
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
 	@echo "The report: results/default/report/index.html"
+
+benchmark: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all results/default/models/smollm2-135m-instruct/card.json data
+	$(BIN)/python -m benchmarks docs/benchmark
 
 lint: setup
 	$(BIN)/ruff check .
