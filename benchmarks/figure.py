@@ -41,7 +41,9 @@ def _panels(times: pd.DataFrame) -> Figure:
         axes.set_title(f"{model}: {tokens} tokens, {response} of them the response", loc="left")
     grid[0].set_xlim(left, 4 * times["upper_quartile"].max())
     grid[-1].set_xlabel("seconds a sample (logarithmic scale); median, quartiles")
-    figure.suptitle("How long does one sample take?", fontsize=10.5, x=0.01, ha="left")
+    figure.suptitle(
+        "How long does one sample take? In brackets: in fine-tuning steps", fontsize=10.5, x=0.01, ha="left"
+    )
     return figure
 
 
@@ -50,11 +52,12 @@ def _bars(axes: Axes, part: pd.DataFrame, left: float) -> None:
     axes.set_xscale("log")
     axes.xaxis.set_major_formatter("{x:g}")
     axes.grid(axis="y", visible=False)
+    axes.set_axisbelow(True)
     for place, (key, (_, colour)) in enumerate(BARS.items()):
         median, low, high = part.loc[key, ["median", "lower_quartile", "upper_quartile"]]
         axes.barh(place, median - left, left=left, height=0.72, color=colour)
         axes.plot([low, high], [place, place], color="black", linewidth=1, solid_capstyle="butt")
-        steps = f"  ({number(median / part.loc['b', 'median'], 2)} steps)" if key != "b" else ""
+        steps = f"  ({number(median / part.loc['b', 'median'], 2)})" if key != "b" else ""
         axes.annotate(f"{number(median)} s{steps}", (high, place), (5, 0), textcoords="offset points", va="center")
     axes.set_yticks(range(len(BARS)), [words for words, _ in BARS.values()])
     axes.tick_params(axis="y", length=0)

@@ -34,7 +34,7 @@ class Effort:
 
     repeats: int = 9
     repeats_dense_wide: int = 2  # the paper's procedure takes about a minute there
-    set_sizes: tuple[int, int] = (16, 9)
+    set_sizes: tuple[int, int] = (16, 6)
 
 
 @dataclass(frozen=True)
