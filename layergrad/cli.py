@@ -172,7 +172,7 @@ def _diagnose(options: argparse.Namespace) -> int:
 
     origin = ModelOrigin.of(options.model)
     diagnosis = diagnose(origin, origin_facts(origin), Settings(**_model_settings(options)))
-    print(*diagnosis.lines(), sep="\n")
+    print(*diagnosis.table(), diagnosis.verdict, sep="\n")
     if options.out:
         write_json(options.out, diagnosis.facts())
     return 0 if diagnosis.passed else 1

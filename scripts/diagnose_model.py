@@ -12,7 +12,8 @@ from layergrad.models.prepare import read_card
 with rule(snakemake):
     card, origin = read_card(snakemake.input.card)
     diagnosis = diagnose(origin, card, Settings(**snakemake.params.settings, threads=snakemake.threads))
-    for line in diagnosis.lines():
+    # Snakemake deletes the output of a failed job, so the log has all the numbers.
+    for line in diagnosis.table():
         logging.getLogger("layergrad").info("%s", line)
     if not diagnosis.passed:
         raise UserError(diagnosis.verdict)

@@ -5,6 +5,7 @@ import json
 import pytest
 import torch
 from architectures import EXPERTS, make
+from test_workflow import Project
 
 from layergrad.cli import main
 from layergrad.contracts.modules import Modules
@@ -218,6 +219,19 @@ def test_bad_input_is_one_line(arguments, line, tiny_model_folder, tmp_path, cap
     error = capsys.readouterr().err.strip().splitlines()
     assert len(error) == 1
     assert line in error[0]
+
+
+def test_a_red_verdict_stops_the_workflow_before_any_gradients(root, tmp_path):
+    project = Project(root, tmp_path)
+    with (project.folder / "config/models/tiny-llama.yaml").open("a") as file:
+        file.write(json.dumps({"modules": SWAPPED["q and k"] | {"o": "self_attn.o_proj"}})[1:-1] + "\n")
+    done = project.run("snakemake", "gradients", "--cores", "2")
+    assert done.returncode != 0
+    log = project.result("logs/diagnose_model/tiny-llama.log").read_text().splitlines()
+    assert log[-1].partition("ERROR ")[2].startswith("FAILED: roles ")
+    assert any("float64  passed" in line for line in log)
+    assert not project.result("diagnostics/tiny-llama.json").exists()
+    assert not project.result("logs/extract_gradients").exists()
 
 
 @pytest.mark.slow

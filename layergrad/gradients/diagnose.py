@@ -125,15 +125,14 @@ class Diagnosis:
         outcome = {"passed": self.passed, "verdict": self.verdict, "compared_with_float64": self.float64}
         return self.about | outcome | {"checks": [check.facts() for check in self.checks]}
 
-    def lines(self) -> Iterator[str]:
-        """A table for a person; the verdict is the last line."""
+    def table(self) -> Iterator[str]:
+        """The checks for a person, in aligned lines."""
         yield f"{'check':8} {'':6} {'measured':>8} {'allowed':>8}  worst at"
         for check in self.checks:
             passed = "passed" if check.passed else "FAILED"
             yield f"{check.name:8} {passed} {check.worst.value:8.1e} {check.allowed:8.0e}  {check.place()}"
             yield f"         {check.meaning}"
         yield f"compared with float64: {self.float64}"
-        yield self.verdict
 
 
 def diagnose(origin: ModelOrigin, model_facts: dict[str, Any], settings: Settings) -> Diagnosis:
