@@ -62,8 +62,7 @@ def roles(measurer: Measurer, samples: Samples) -> Iterator[Finding]:
             for p in attention:
                 forbidden = caught[p][1][: _rows_without_gradient(p, encoded, measurer.structure)].abs()
                 if len(forbidden):
-                    value = forbidden.max().item() / largest if largest > 0 else math.nan
-                    yield Finding(value, layer, p.name, name)
+                    yield Finding(_relative(forbidden.max().item(), largest), layer, p.name, name)
 
 
 def _rows_without_gradient(projection: Projection, encoded: EncodedResponse, structure: Structure) -> int:
@@ -91,7 +90,7 @@ def autograd(
         projections = [p for p in measurer.projections if p.layer == layer]
         for p, truth in dense_gradients(measurer.model, projections, encoded):
             x, y = (_precise(factor) for factor in caught[p])
-            difference = ((y.T @ x - truth).abs().max() / truth.abs().max()).item()
+            difference = _relative((y.T @ x - truth).abs().max().item(), truth.abs().max().item())
             entries.append(Finding(difference, layer, p.name, name))
             norms.append(Finding(_difference(alone.spectra[p].values, _dense_values(truth)), layer, p.name, name))
     return entries, norms
@@ -104,10 +103,11 @@ def dense_gradients(
     modules = list(dict.fromkeys(p.module for p in projections))
     weights = [module.weight.requires_grad_() for module in modules]
     try:
-        ids = torch.tensor([encoded.ids], device=model.get_input_embeddings().weight.device)
-        # In float64, since torch sums the exponentials of a whole vocabulary badly in float32.
-        logits = model(input_ids=ids, use_cache=False).logits[0, encoded.start - 1 : -1].double()
-        loss = functional.cross_entropy(logits, ids[0, encoded.start :].to(logits.device))
+        ids = torch.tensor([encoded.ids])
+        place = model.get_input_embeddings().weight.device
+        logits = model(input_ids=ids.to(place), use_cache=False).logits[0, encoded.start - 1 : -1]
+        # In float64, since torch sums the exponentials of a whole vocabulary badly in float32; so not on MPS.
+        loss = functional.cross_entropy(logits.cpu().double(), ids[0, encoded.start :])
         gradients = dict(zip(modules, torch.autograd.grad(loss, weights), strict=True))
     finally:
         for weight in weights:
@@ -137,7 +137,7 @@ def factor_spectra(measurer: Measurer, encoded: EncodedResponse, name: str) -> I
         grades = 10 ** (-6 * torch.arange(len(y), dtype=y.dtype, device=y.device)[:, None] / rank)
         for text, graded in ((name, y), (f"{name}, graded", grades * y)):
             (found,) = spectra(x, [graded], extremes=False)
-            truth = _dense_values(graded.double().T @ x.double())
+            truth = _dense_values(graded.cpu().double().T @ x.cpu().double())
             yield Finding(_difference(found.values, truth), layer, p.name, text)
 
 
@@ -187,6 +187,13 @@ def _differences(measurer: Measurer, name: str, found: Measurement, truth: Measu
     for p in measurer.projections:
         pair = [measured.spectra.get(p, _MISSING).values for measured in (found, truth)]
         yield Finding(_difference(*pair), p.layer, p.name, name)
+
+
+def _relative(difference: float, scale: float) -> float:
+    """Nothing is no difference on any scale; more than that is not to be compared with nothing."""
+    if difference == 0:
+        return 0.0
+    return difference / scale if scale > 0 else math.nan
 
 
 def _difference(found: np.ndarray, truth: np.ndarray) -> float:
