@@ -86,8 +86,10 @@ def _ratios_of(median: pd.Series) -> dict[str, float]:
 
 def _judged(name: str, sample: str, value: float) -> dict[str, str]:
     at_most, at_least = AT_MOST.get(name, {}).get(sample), AT_LEAST.get(name, {}).get(sample)
-    if at_most is not None:
-        return {"target": f"at most {at_most:g}", "reached": "yes" if value <= at_most else "no"}
-    if at_least is not None:
-        return {"target": f"at least {at_least:g}", "reached": "yes" if value >= at_least else "no"}
-    return {"target": "", "reached": ""}
+    if at_most is None and at_least is None:
+        return {"target": "", "reached": ""}
+    if at_least is None:
+        target, met = f"at most {at_most:g}", value <= at_most
+    else:
+        target, met = f"at least {at_least:g}", value >= at_least
+    return {"target": target, "reached": "lost in the noise" if not value > 0 else "yes" if met else "no"}
