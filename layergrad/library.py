@@ -13,6 +13,7 @@ from layergrad.contracts.modules import Modules
 from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.batches import batch_table, measure_batch, plan_batches
 from layergrad.gradients.capture import Factors, captured_factors
+from layergrad.gradients.loss import differentiable_embedding
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings
 from layergrad.gradients.spectrum import spectra, spectrum_statistics
@@ -93,6 +94,11 @@ class Watch:
     def take(self) -> pd.DataFrame:
         """What was measured since the last call: one row a backward pass (counted from 0), layer and projection."""
         self._backlog.work_off()
+        if len(set(self._passes.values())) > 1:
+            behind = min(self._passes, key=self._passes.get)
+            raise UserError(
+                f"{behind.module_name}: a backward pass gave it no gradient, which others have; is it called?"
+            )
         rows, self._rows = self._rows, []
         return pd.DataFrame(rows).sort_values(["backward", "layer", "projection"], ignore_index=True)
 
@@ -127,7 +133,7 @@ def watch(
     weight matrix; it is known also where that matrix is frozen, as below an adapter. ``Watch.take`` gives the numbers.
     """
     watching = Watch(model, extremes, projections, modules)
-    with captured_factors(watching.projections, watching.receive):
+    with differentiable_embedding(model), captured_factors(watching.projections, watching.receive):
         yield watching
 
 

@@ -146,6 +146,35 @@ def test_loss_and_its_gradient_in_float64():
     torch.testing.assert_close(logits.grad.double(), exact.grad, rtol=1e-6, atol=1e-9)
 
 
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_give_exact_spectra_of_their_own_factors(tiny_model, dtype):
+    """The forward pass is in half precision; 300 tokens, an integer that bfloat16 cannot hold, are averaged over."""
+    model = tiny_model(dtype=dtype, max_position_embeddings=512)
+    encoded = sample(310, 9)
+    dense = {}
+
+    def receive(factors):
+        for p, y in zip(factors.projections, factors.output_gradients, strict=True):
+            assert y.dtype == factors.inputs.dtype == dtype
+            dense[p.layer, p.name] = dense_statistics((y[0].double().T @ factors.inputs[0].double()).numpy())
+
+    with captured_factors(find_projections(model), receive):
+        response_losses(model, [encoded]).sum().backward()
+    measured, rows = measure(model, encoded)
+    truth, _ = dense_gradients(tiny_model(max_position_embeddings=512), list(encoded.ids), encoded.start)
+    assert measured.loss == pytest.approx(truth, rel=0.02)
+    for row in rows:
+        for name in ("nuclear_norm", "frobenius_norm", "spectral_norm", "grad_max", "grad_min"):
+            assert row[name] == pytest.approx(dense[row["layer"], row["projection"]][name], rel=1e-4), (name, row)
+
+
+def test_the_loss_keeps_its_balance_over_a_large_vocabulary():
+    """The gradient over a row sums to zero; a float32 log-softmax is off by 4e-6, the same in every entry."""
+    logits = (4 * torch.randn(2, 49_152, generator=torch.Generator().manual_seed(0)) - 15).requires_grad_()
+    negative_log_likelihood(logits, torch.tensor([5, 6])).sum().backward()
+    assert logits.grad.double().sum(1).abs().max() < 2e-7
+
+
 @pytest.mark.parametrize("decoder", DECODERS)
 def test_a_padded_batch_agrees_with_dense_autograd(tiny_model, decoder):
     """Three texts of different lengths, one with a single response token, with the MLP where it is dense.

@@ -5,6 +5,7 @@ import sys
 
 import numpy as np
 import pandas as pd
+import peft
 import pytest
 import torch
 from oracle import dense_gradients, dense_statistics, split_gradients
@@ -111,6 +112,35 @@ def test_watch_and_gradient_checkpointing(model, tokenizer, reentrant):
         model(**batch).loss.backward()
         checkpointed = gradients.take()
     pd.testing.assert_frame_equal(plain.drop(columns="backward"), checkpointed.drop(columns="backward"), rtol=1e-6)
+
+
+def test_a_model_with_adapters_is_measured_at_its_base_weights(model, tokenizer):
+    """The gradient of the base weight, which LoRA never forms; the adapters, with weights of their own, take part."""
+    adapted = peft.get_peft_model(model, peft.LoraConfig(r=2, target_modules=["q_proj", "v_proj"]))
+    with torch.no_grad():
+        for name, weight in adapted.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(0, 0.2)
+    batch = padded_batch(tokenizer, "right")
+    with layergrad.watch(adapted) as gradients:
+        adapted(**batch).loss.backward()
+        watched = gradients.take().set_index(["layer", "projection"])["nuclear_norm"]
+    table = layergrad.measure(adapted, tokenizer, PAIRS[:1])
+    assert {name for name, w in adapted.named_parameters() if w.requires_grad} == {
+        name for name, _ in adapted.named_parameters() if "lora_" in name
+    }
+    norms = table.set_index(["layer", "projection"])["nuclear_norm"]
+    adapted.eval().requires_grad_(True)
+    encoded = encode(tokenizer, *PAIRS[0])
+    for measured, text in ((watched, batch), (norms, {"input_ids": torch.tensor([encoded.ids])})):
+        labels = text["input_ids"].clone()
+        labels[:, : encoded.start] = -100
+        adapted.zero_grad()
+        adapted(**({"labels": labels} | dict(text))).loss.backward()
+        for layer, projection in (0, "q"), (2, "v"):
+            module = getattr(model.model.layers[layer].self_attn, f"{projection}_proj").base_layer
+            truth = np.linalg.svd(module.weight.grad.numpy(), compute_uv=False).sum()
+            assert measured[layer, projection] == pytest.approx(truth, rel=1e-6)
 
 
 @pytest.mark.parametrize("example", ["measure_pairs", "watch_fine_tuning"])
