@@ -15,6 +15,7 @@ MEASUREMENT = (
     "gradients/batches.py",
     "gradients/capture.py",
     "gradients/extract.py",
+    "gradients/lapack.py",
     "gradients/loss.py",
     "gradients/measure.py",
     "gradients/parts.py",
@@ -31,7 +32,7 @@ MEASUREMENT = (
 PREPARATION = ("contracts/sources.py", "models/load.py", "models/prepare.py")
 """The code that prepared weights depend on."""
 
-_NUMERIC = ("torch", "transformers", "numpy", "pandas", "pyarrow")
+_NUMERIC = ("torch", "transformers", "numpy", "scipy", "pandas", "pyarrow")
 
 
 def package_versions(names: tuple[str, ...] = _NUMERIC) -> dict[str, str]:

@@ -11,6 +11,8 @@ import torch
 from scipy.special import entr
 from torch import Tensor
 
+from layergrad.gradients.lapack import symmetric_eigenvalues
+
 _BLOCK = 2**20  # entries of G that are formed at a time where only the extreme ones are wanted: 4 MB
 
 
@@ -32,11 +34,10 @@ class NotFiniteError(Exception):
 def spectra(x: Tensor, ys: list[Tensor], extremes: bool) -> list[Spectrum]:
     """Spectrum of Yᵀ X for every Y that goes with one X, whose triangular factor they share.
 
-    Rows in which no Y has a gradient are dropped first. Raises ``NotFiniteError``.
+    Rows before the first and after the last in which a Y has a gradient are left out. Raises ``NotFiniteError``.
     """
-    used = torch.stack([_nonzero_rows(y) for y in ys]).any(0)
-    x = _at_least_float32(x if used.all() else x[used])
-    ys = [_at_least_float32(y if used.all() else y[used]) for y in ys]
+    used = _rows_with_gradient(ys)
+    x, ys = _at_least_float32(x[used]), [_at_least_float32(y[used]) for y in ys]
     r = triangular_factor(x) if any(len(x) < min(y.shape[1], x.shape[1]) for y in ys) else None
     x_sum = x.sum(1, dtype=torch.float64)
     return [_spectrum(x, y, r, x_sum, extremes) for y in ys]
@@ -79,11 +80,11 @@ def singular_values(matrix: Tensor) -> np.ndarray:
         return torch.linalg.svdvals(matrix).cpu().numpy()
     gram = _gram(matrix if matrix.shape[0] <= matrix.shape[1] else matrix.T)
     _refuse_not_finite(gram.trace())
-    return np.sqrt(np.linalg.eigvalsh(gram)[::-1].clip(0))
+    return np.sqrt(symmetric_eigenvalues(gram)[::-1].clip(0))
 
 
 def _gram(matrix: Tensor) -> np.ndarray:
-    """M Mᵀ in float64: by NumPy on the CPU, which forms one half and mirrors it, or where M is if float64 is there."""
+    """M Mᵀ in float64: by NumPy on the CPU, which forms one half and mirrors it, or on a GPU that has float64."""
     if matrix.device.type == "cuda":
         wide = matrix.double()
         return (wide @ wide.T).cpu().numpy()
@@ -130,6 +131,12 @@ def rank_statistics(spectrum: Spectrum, rank_bound: int, full_rank: int) -> dict
     """
     full = rank_bound == full_rank == len(spectrum.values)
     return {"rank_bound": rank_bound, "s_min": float(spectrum.values[-1]) if full else 0.0}
+
+
+def _rows_with_gradient(ys: list[Tensor]) -> slice:
+    """From the first row to the last in which any Y has an entry that is not zero."""
+    rows = torch.stack([_nonzero_rows(y) for y in ys]).any(0).nonzero()
+    return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
 
 
 def _nonzero_rows(y: Tensor) -> Tensor:
