@@ -14,15 +14,24 @@ class Workers:
     """Threads of one LAPACK thread each: small decompositions side by side beat one of them on all cores."""
 
     def __init__(self, threads: int) -> None:
+        self.threads = threads
         self.libraries = ThreadpoolController()
-        self.pool = (
-            ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,)) if threads > 1 else None
-        )
+        self.pool = ThreadPoolExecutor(threads, initializer=torch.set_num_threads, initargs=(1,))
 
     def run(self, work: Callable, jobs: list) -> None:
-        """Do all jobs; an error is raised when it is met."""
+        """Do all jobs, each thread the next one that is left; an error is raised when all threads are done."""
+        left = iter(jobs)
+
+        def work_through() -> None:
+            for job in left:
+                work(job)
+
         with self.libraries.limit(limits=1, user_api="blas"):
-            list((self.pool.map if self.pool else map)(work, jobs))
+            if self.threads == 1:
+                work_through()
+            else:
+                for thread in [self.pool.submit(work_through) for _ in range(self.threads)]:
+                    thread.result()
 
 
 class Backlog:
