@@ -16,7 +16,8 @@ _METHOD = """\
 Times are medians with quartiles. The procedures take turns, a b c d e on one sample after another and then again, so
 that whatever else the machine does meets all of them; a first round is thrown away. Clearing gradients is not counted.
 Spectra and extreme entries are medians of the differences within a round. Peak memory is that of a process of its own,
-beyond what it held once the model was loaded. Batches are those of the gradient job. Every single measurement is in
+beyond what it held once the model was loaded; for layergrad it returns large free blocks at once, as every gradient job
+does. Batches are those of the gradient job. Every single measurement is in
 `benchmark.csv`. On Llama-3-8B's width the paper's procedure takes so long that it is repeated less often.
 """
 

@@ -118,3 +118,26 @@ def test_limits_of_control_groups(tmp_path, line, folder, names):
     (place / "memory.stat").write_text(f"anon 500\n{names[2]} 150\n")
     assert cgroup_bytes(tmp_path / "root", tmp_path / "membership") == [450]
     assert cgroup_bytes(tmp_path / "root", tmp_path / "nowhere") == []
+
+
+# A block of 10 MB between others that stay, freed: what the process holds before and after, in bytes.
+FREED = """
+import sys, psutil, torch
+from layergrad.models.memory import give_large_blocks_back
+if sys.argv[1] == "back":
+    give_large_blocks_back()
+torch.zeros(4_000_000)  # lets glibc raise its limit to 16 MB
+blocks = [torch.zeros(2_500_000) for _ in range(20)]
+before = psutil.Process().memory_info().rss
+del blocks[::2]
+print(before - psutil.Process().memory_info().rss)
+"""
+
+
+def test_large_blocks_are_given_back():
+    freed = {
+        how: int(subprocess.run([sys.executable, "-c", FREED, how], capture_output=True, text=True, check=True).stdout)
+        for how in ("kept", "back")
+    }
+    assert freed["kept"] < 10e6
+    assert freed["back"] > 90e6

@@ -25,7 +25,7 @@ from layergrad.models.load import (
     resolve_attention,
     resolve_device,
 )
-from layergrad.models.memory import check_memory, needed_bytes
+from layergrad.models.memory import check_memory, give_large_blocks_back, needed_bytes
 from layergrad.models.projections import Projection, find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
@@ -71,6 +71,7 @@ def extract(
 
     def load() -> Measurer:
         _check_memory(skeleton, projections, settings, [[encoded[row] for row in batch] for batch in batches])
+        give_large_blocks_back()
         model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
         return Measurer(model, settings.extremes, settings.projections, settings.modules)
 
