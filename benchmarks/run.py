@@ -15,6 +15,7 @@ from benchmarks.timing import throughput, time_rounds
 from layergrad.contracts.paths import StudyPaths
 from layergrad.contracts.progress import meter
 from layergrad.contracts.study_files import load_study
+from layergrad.gradients.loading import default_batch_tokens
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings
 from layergrad.models.load import ModelOrigin, load_model, load_tokenizer
@@ -100,7 +101,8 @@ def time_batches(subject: Subject, sets: dict[str, list[EncodedResponse]], repea
     settings = Settings()
     with meter(f"{subject.title}: batches", len(sets) * 2 * repeats, tokens) as progress:
         measurer = Measurer(subject.load(), settings.extremes)
-        return throughput(measurer, subject.title, sets, settings.batch_tokens, repeats, progress)
+        budget = default_batch_tokens(measurer.model.device)
+        return throughput(measurer, subject.title, sets, budget, repeats, progress)
 
 
 def measure_memory(subject: Subject) -> list[dict[str, Any]]:

@@ -13,14 +13,12 @@ from layergrad.contracts.modules import Modules
 from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.batches import batch_table, measure_batch, plan_batches
 from layergrad.gradients.capture import Factors, captured_factors
+from layergrad.gradients.loading import default_batch_tokens
 from layergrad.gradients.loss import differentiable_embedding
 from layergrad.gradients.measure import Measurer
-from layergrad.gradients.settings import Settings
 from layergrad.gradients.spectrum import spectra, spectrum_statistics
 from layergrad.models.projections import Which, find_projections
 from layergrad.models.tokens import EncodedResponse, encode
-
-_BATCH_TOKENS = Settings().batch_tokens
 
 
 def measure(
@@ -49,7 +47,7 @@ def measure(
         measurer = Measurer(model, extremes, projections, modules)
         frames = [
             batch_table(keys.iloc[batch], [encoded[row] for row in batch], measurer)
-            for batch in plan_batches(encoded, _BATCH_TOKENS)
+            for batch in plan_batches(encoded, default_batch_tokens(model.device))
         ]
     return pd.concat(frames).sort_values("sample_index", kind="stable", ignore_index=True)
 
@@ -73,7 +71,7 @@ def singular_values(
     found: list[dict] = [{} for _ in encoded]
     with _frozen(model):
         measurer = Measurer(model, extremes=False, which=projections, modules=modules)
-        for batch in plan_batches(encoded, _BATCH_TOKENS):
+        for batch in plan_batches(encoded, default_batch_tokens(model.device)):
             for row, measured in zip(batch, measure_batch(measurer, [encoded[row] for row in batch]), strict=True):
                 if measured.failure:
                     raise UserError(f"pair {row}: {measured.failure}")

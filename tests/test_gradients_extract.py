@@ -11,6 +11,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import sample_id
 from layergrad.contracts.tables import read_facts, read_table
 from layergrad.gradients import extract as job
+from layergrad.gradients import loading
 from layergrad.gradients.batches import plan_batches
 from layergrad.gradients.extract import extract
 from layergrad.gradients.measure import Measurer
@@ -147,8 +148,8 @@ def test_a_shard_without_rows_is_an_empty_table(samples, tiny_model_folder, tmp_
 
 
 def test_the_model_is_loaded_once_and_takes_its_threads(samples, tiny_model_folder, tmp_path, monkeypatch):
-    load, loaded = job.load_model, []
-    monkeypatch.setattr(job, "load_model", lambda *given: loaded.append(torch.get_num_threads()) or load(*given))
+    load, loaded = loading.load_model, []
+    monkeypatch.setattr(loading, "load_model", lambda *given: loaded.append(torch.get_num_threads()) or load(*given))
     run(samples, tiny_model_folder, tmp_path / "g", threads=2)
     run(samples, tiny_model_folder, tmp_path / "g", threads=1)
     assert loaded == [2, 1]

@@ -261,8 +261,10 @@ class Gradients(Strict):
 
     threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
     shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
-    batch_tokens: PositiveInt = Field(
-        default=512, description="tokens, padding included, that samples are measured together up to; 1: each alone"
+    batch_tokens: PositiveInt | None = Field(
+        default=None,
+        description="tokens, padding included, up to which samples are measured together, 1: each alone; if not given, "
+        "256 on the CPU and 4096 on a GPU",
     )
     max_failure_rate: float = Field(
         default=0.02, ge=0, le=1, description="share of failed samples above which a job fails"

@@ -16,6 +16,7 @@ MEASUREMENT = (
     "gradients/capture.py",
     "gradients/extract.py",
     "gradients/lapack.py",
+    "gradients/loading.py",
     "gradients/loss.py",
     "gradients/measure.py",
     "gradients/parts.py",

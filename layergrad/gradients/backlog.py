@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from threadpoolctl import ThreadpoolController
 
-_LIMIT = 64 * 2**20  # bytes of factors that may wait
+LIMIT = 256 * 2**20
+"""Bytes of factors that may wait."""
 
 
 class Workers:
@@ -35,22 +36,21 @@ class Workers:
 
 
 class Backlog:
-    """Jobs that wait until there are enough of them to keep every thread busy, but never of more than 64 MB."""
+    """Jobs that wait until there are enough of them to keep every thread busy, but never of more than ``LIMIT``."""
 
     def __init__(self, workers: Workers, work: Callable) -> None:
         self.workers = workers
         self.work = work
-        self.jobs: list = []
-        self.nbytes = 0
+        self.jobs: list[tuple[int, Any]] = []
 
     def add(self, job: Any, nbytes: int) -> None:
         """Put a job off that holds so many bytes."""
-        self.jobs.append(job)
-        self.nbytes += nbytes
-        if self.nbytes > _LIMIT:
+        self.jobs.append((nbytes, job))
+        if sum(size for size, _ in self.jobs) > LIMIT:
             self.work_off()
 
     def work_off(self) -> None:
-        """Do all jobs that wait."""
-        self.workers.run(self.work, self.jobs)
-        self.jobs, self.nbytes = [], 0
+        """Do all jobs that wait, the largest first, so that the threads end together."""
+        jobs = [job for _, job in sorted(self.jobs, key=lambda sized: -sized[0])]
+        self.jobs = []
+        self.workers.run(self.work, jobs)

@@ -6,17 +6,16 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients import checks
 from layergrad.gradients.checks import Finding, Samples
-from layergrad.gradients.extract import resolve
+from layergrad.gradients.loading import load_measurer, resolve
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings
-from layergrad.models.load import ModelOrigin, load_model, load_skeleton, load_tokenizer, resolve_device
-from layergrad.models.memory import check_memory, needed_bytes
-from layergrad.models.projections import Projection, find_projections, module_names
+from layergrad.models.load import ModelOrigin, load_skeleton, load_tokenizer
+from layergrad.models.projections import find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 _TEXTS = {
@@ -146,37 +145,18 @@ def diagnose(origin: ModelOrigin, model_facts: dict[str, Any], settings: Setting
     samples = built_in_samples(load_tokenizer(origin))
     skeleton = load_skeleton(origin)
     settings = resolve(skeleton, settings)
-    projections = find_projections(skeleton, settings.projections, settings.modules)
-    _check_memory(skeleton, projections, settings, samples)
     facts = {
         "model": model_facts,
         "settings": settings.model_dump(
             mode="json", include={"dtype", "attention", "projections", "modules", "threads"}
         ),
-        "modules": module_names(projections),
+        "modules": module_names(find_projections(skeleton, settings.projections, settings.modules)),
         "samples": {name: {"tokens": len(e.ids), "response_tokens": e.n_response} for name, e in samples.items()},
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
-    model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
-    measurer = Measurer(model, which=settings.projections, modules=settings.modules)
+    measurer = load_measurer(origin, skeleton, settings, [list(samples.values())])
     return Diagnosis(facts, examine(measurer, samples))
-
-
-def _check_memory(
-    skeleton: PreTrainedModel, projections: list[Projection], settings: Settings, samples: Samples
-) -> None:
-    """Raise ``UserError`` if the weights and the padded batch of all texts do not fit."""
-    needed = needed_bytes(
-        skeleton,
-        projections,
-        settings.dtype,
-        settings.attention,
-        tokens=len(samples) * max(len(encoded.ids) for encoded in samples.values()),
-        response_tokens=sum(encoded.n_response for encoded in samples.values()),
-    )
-    device = resolve_device(settings.device, settings.dtype)
-    check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))
 
 
 def built_in_samples(tokenizer: PreTrainedTokenizerBase) -> Samples:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 import torch
-from transformers import PreTrainedModel, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import KEYS
@@ -14,19 +14,12 @@ from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients.batches import batch_table, plan_batches
+from layergrad.gradients.loading import load_measurer, resolve
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.parts import Parts
 from layergrad.gradients.settings import WHOLE, Settings, Shard
-from layergrad.models.load import (
-    ModelOrigin,
-    load_model,
-    load_skeleton,
-    load_tokenizer,
-    resolve_attention,
-    resolve_device,
-)
-from layergrad.models.memory import check_memory, give_large_blocks_back, needed_bytes
-from layergrad.models.projections import Projection, find_projections, module_names
+from layergrad.models.load import ModelOrigin, load_skeleton, load_tokenizer
+from layergrad.models.projections import find_projections, module_names
 from layergrad.models.tokens import EncodedResponse, encode
 
 _STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
@@ -53,15 +46,14 @@ def extract(
     torch.set_num_threads(settings.threads)
     tokenizer = load_tokenizer(origin)
     encoded = encode_samples(samples, tokenizer, settings)
-    batches = plan_batches(encoded, settings.batch_tokens)[shard.index - 1 :: shard.count]
     skeleton = load_skeleton(origin)
     settings = resolve(skeleton, settings)
-    projections = find_projections(skeleton, settings.projections, settings.modules)
+    batches = plan_batches(encoded, settings.batch_tokens)[shard.index - 1 :: shard.count]
     facts = {
         "model": model_facts,
         # Not which of several GPUs it is: that changes nothing.
         "settings": settings.model_dump(mode="json") | {"device": settings.device.partition(":")[0]},
-        "modules": module_names(projections),
+        "modules": module_names(find_projections(skeleton, settings.projections, settings.modules)),
         "samples": text_sha256(samples.to_csv(index=False)),
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
@@ -70,24 +62,11 @@ def extract(
     keyed = samples.drop(columns=["instruction", "output"])
 
     def load() -> Measurer:
-        _check_memory(skeleton, projections, settings, [[encoded[row] for row in batch] for batch in batches])
-        give_large_blocks_back()
-        model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
-        return Measurer(model, settings.extremes, settings.projections, settings.modules)
+        return load_measurer(origin, skeleton, settings, [[encoded[row] for row in batch] for batch in batches])
 
     frames = measure_batches(keyed, encoded, batches, parts, load)
     write_gradient_tables(pd.concat([_no_rows(keyed), *frames], ignore_index=True), prefix, facts)
     parts.remove()
-
-
-def resolve(skeleton: PreTrainedModel, settings: Settings) -> Settings:
-    """Settings with what ``auto`` means for this model on this machine.
-
-    Raises ``UserError`` for a model or a machine that cannot do what is asked, before any weight is loaded.
-    """
-    device = resolve_device("cuda" if settings.device_map else settings.device, settings.dtype)
-    attention = resolve_attention(skeleton, settings.attention)
-    return settings.model_copy(update={"attention": attention, "device": str(device)})
 
 
 def encode_samples(
@@ -131,25 +110,6 @@ def write_gradient_tables(frame: pd.DataFrame, prefix: str | Path, facts: dict[s
     gradients = frame.drop(columns=list(_SAMPLE_COLUMNS))[frame["layer"].notna()]
     write_table(gradients, f"{prefix}.parquet", GRADIENTS, facts)
     write_table(samples, f"{prefix}.samples.parquet", MEASURED_SAMPLES, facts)
-
-
-def _check_memory(
-    skeleton: PreTrainedModel,
-    projections: list[Projection],
-    settings: Settings,
-    batches: list[list[EncodedResponse]],
-) -> None:
-    """Raise ``UserError`` if the weights and the largest batch do not fit into memory."""
-    needed = needed_bytes(
-        skeleton,
-        projections,
-        settings.dtype,
-        settings.attention,
-        tokens=max(len(batch) * len(batch[0].ids) for batch in batches),
-        response_tokens=max(sum(encoded.n_response for encoded in batch) for batch in batches),
-    )
-    device = resolve_device(settings.device, settings.dtype)
-    check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))
 
 
 def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:

@@ -21,7 +21,7 @@ class Settings(Strict):
     modules: Modules | None = None
     extremes: bool = True
     threads: int = 1
-    batch_tokens: int = 512
+    batch_tokens: int | None = None
 
 
 @dataclass(frozen=True)

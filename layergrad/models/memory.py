@@ -16,7 +16,7 @@ from layergrad.models.projections import Projection
 
 logger = logging.getLogger("layergrad")
 
-_SPECTRA = 100 * 10**6  # factors that wait for their spectra, and the workspace of decompositions
+_SPECTRA = 100 * 10**6  # gradients that wait for their spectra, and the workspace of decompositions
 _HOLES = 1.25  # what malloc holds for tensors of a few megabytes, over what they need: 1.0 to 1.35 was measured
 _LOGITS = {"float64": 16, "float32": 8, "bfloat16": 10, "float16": 10}  # bytes of one logit and of its gradient
 _LARGE_BLOCK = 4 * 2**20
