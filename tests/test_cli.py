@@ -9,7 +9,7 @@ import pytest
 
 from layergrad.cli import main
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_facts, read_table
-from layergrad.gradients import extract as job
+from layergrad.gradients import loading
 
 ROWS = [
     {"instruction": "How many pens?", "input": "", "output": "7"},
@@ -144,9 +144,9 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "line"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_one_line_before_the_model_loads(arguments, line, model, tmp_path, monkeypatch, capsys):
-    load = job.load_model
+    load = loading.load_model
     loaded = []
-    monkeypatch.setattr(job, "load_model", lambda *given: loaded.append(load(*given)) or loaded[0])
+    monkeypatch.setattr(loading, "load_model", lambda *given: loaded.append(load(*given)) or loaded[0])
     model, data, *options = arguments(tmp_path, str(model))
     assert main(["extract", "--model", model, "--data", data, "--out", str(tmp_path / "out/g"), *options]) == 2
     assert not loaded
