@@ -90,7 +90,7 @@ def _beside_the_embedding(model: PreTrainedModel, lists: dict[str, nn.ModuleList
     """The only list with weights in the innermost module that has the token embedding and any; so no vision tower's."""
     try:
         embedding = model.get_input_embeddings()
-    except NotImplementedError:
+    except NotImplementedError:  # what transformers raises where a model does not say which module embeds its tokens
         return None
     weighty = [name for name, module in lists.items() if any(True for _ in module.parameters())]
     owner = next((name for name, module in model.named_modules() if module is embedding), "")
