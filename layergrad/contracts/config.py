@@ -154,6 +154,8 @@ class ModelSpec(ModelWeights):
     prompt: Literal["plain", "chat"] = "plain"
     modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
     segments: Segments | None = None
+    base: SafeName | None = Field(default=None, description="the model it was tuned from; a study of both compares them")
+    released_as: SafeName | None = Field(default=None, description="its folder in the authors' released statistics")
     licence: str
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
     memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
@@ -166,10 +168,17 @@ class ModelSpec(ModelWeights):
         return self
 
 
-class VariantContent(Strict):
-    """How one variant's responses are rendered; the first three values are file names of templates."""
+class Given(Strict):
+    """Responses that a source holds ready: rows of ``instruction`` and ``output``, matched by the prompt."""
 
-    correct: TemplateName
+    source: SafeName
+
+
+class VariantContent(Strict):
+    """Where one variant's responses come from: each is rendered by a template, whose file is named, or given."""
+
+    correct: TemplateName | Given
+    irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")
     incorrect: TemplateName | None = None
     pool: TemplateName | None = Field(
         default=None, description="where irrelevant sentences come from; as correct if not given"
@@ -236,7 +245,16 @@ class TaskContent(Strict):
         names = {self.instruction, self.answer}
         for variant in self.variants.values():
             names |= {variant.correct, variant.incorrect, variant.pool}
-        return sorted(name for name in names if name)
+        return sorted(name for name in names if isinstance(name, str))
+
+    def given(self) -> dict[tuple[str, str], str]:
+        """By (variant, response), the source that holds these responses ready."""
+        return {
+            (variant, response): role.source
+            for variant, spec in self.variants.items()
+            for response, role in (("correct", spec.correct), ("irrelevant", spec.irrelevant))
+            if isinstance(role, Given)
+        }
 
 
 class TaskSpec(TaskContent):
@@ -247,6 +265,21 @@ class TaskSpec(TaskContent):
     note: str | None = Field(default=None, description="what a reader of the report must know of these data")
     sources: dict[SafeName, Source] = Field(min_length=1)
     variants: dict[Variant, VariantSpec] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _given_sources_are_there(self) -> "TaskSpec":
+        for (variant, response), source in self.given().items():
+            if source not in self.sources:
+                raise ValueError(f"variants.{variant}.{response}: source {source!r}; sources are {sorted(self.sources)}")
+        return self
+
+    def limited(self, limit: int | None) -> "TaskSpec":
+        """The task with no more than so many samples of each response."""
+        if limit is None:
+            return self
+        counts = {variant: self.samples_of(variant).model_dump() for variant in self.variants}
+        samples = {variant: Samples(**{r: min(n, limit) for r, n in count.items()}) for variant, count in counts.items()}
+        return self.model_copy(update={"samples": samples})
 
     def content(self) -> TaskContent:
         """The task without what changes nothing in its samples."""
@@ -279,6 +312,15 @@ class Study(Strict):
     models: list[ModelSpec] = Field(min_length=1)
     tasks: list[TaskSpec] = Field(min_length=1)
     seed: int = 0
+    limit: StrictPositiveInt | None = Field(
+        default=None, description="at most so many samples of each response, where the task files ask for more"
+    )
+    mirror: str | None = Field(
+        default=None, description="a folder that holds the files of url sources, by the last parts of their address"
+    )
+    released: str | None = Field(
+        default=None, description="a folder of statistics in the authors' format, which take the place of measurements"
+    )
     max_length: PositiveInt = 1024
     paper_compat: bool = False
     irrelevant: Literal["length_matched", "shuffled"] = "length_matched"

@@ -30,6 +30,7 @@ def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Stu
             )
         values[kind] = [_load_spec(spec, path.parent / kind, name, path) for name in names]
     study = _validate(Study, values | {"directory": path.parent}, path)
+    study = study.model_copy(update={"tasks": [task.limited(study.limit) for task in study.tasks]})
     for task in study.tasks:
         _compile_templates(study, task)
     return study
