@@ -154,7 +154,9 @@ class ModelSpec(ModelWeights):
     prompt: Literal["plain", "chat"] = "plain"
     modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
     segments: Segments | None = None
-    base: SafeName | None = Field(default=None, description="the model it was tuned from; a study of both compares them")
+    base: SafeName | None = Field(
+        default=None, description="the model it was tuned from; a study of both compares them"
+    )
     released_as: SafeName | None = Field(default=None, description="its folder in the authors' released statistics")
     licence: str
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
@@ -270,7 +272,9 @@ class TaskSpec(TaskContent):
     def _given_sources_are_there(self) -> "TaskSpec":
         for (variant, response), source in self.given().items():
             if source not in self.sources:
-                raise ValueError(f"variants.{variant}.{response}: source {source!r}; sources are {sorted(self.sources)}")
+                raise ValueError(
+                    f"variants.{variant}.{response}: source {source!r}; sources are {sorted(self.sources)}"
+                )
         return self
 
     def limited(self, limit: int | None) -> "TaskSpec":
@@ -278,7 +282,9 @@ class TaskSpec(TaskContent):
         if limit is None:
             return self
         counts = {variant: self.samples_of(variant).model_dump() for variant in self.variants}
-        samples = {variant: Samples(**{r: min(n, limit) for r, n in count.items()}) for variant, count in counts.items()}
+        samples = {
+            variant: Samples(**{r: min(n, limit) for r, n in count.items()}) for variant, count in counts.items()
+        }
         return self.model_copy(update={"samples": samples})
 
     def content(self) -> TaskContent:
