@@ -1,0 +1,48 @@
+"""What commands share: how they are added, options that several have, and the values these allow."""
+
+import argparse
+import os
+from collections.abc import Callable
+from typing import Any
+
+
+def command(commands: Any, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
+    """A subcommand with an example below its --help; ``run`` takes the parsed options and gives the exit code."""
+    parser = commands.add_parser(
+        name,
+        help=about,
+        description=about,
+        epilog=f"example:\n  {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.set_defaults(run=run)
+    return parser
+
+
+def add_model(parser: argparse.ArgumentParser) -> None:
+    """Options that say which model is run, and how."""
+    parser.add_argument("--model", required=True, help="hub id, directory or .gguf file")
+    parser.add_argument("--dtype", default="float32", choices=["float32", "float64", "bfloat16", "float16"])
+    parser.add_argument("--device", default="auto", help="auto (a CUDA GPU, else MPS, else the CPU), cpu, cuda:1, mps")
+    parser.add_argument("--projections", default="attention", choices=["attention", "attention+mlp"])
+    parser.add_argument("--modules", metavar="FILE", help="YAML whose key modules says where the projections are")
+
+
+def model_settings(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of ``add_model`` ask for, with all cores."""
+    from layergrad.contracts.study_files import load_modules
+
+    return {
+        "dtype": options.dtype,
+        "device": options.device,
+        "projections": options.projections,
+        "modules": load_modules(options.modules) if options.modules else None,
+        "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+    }
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} given; allowed is a whole number from 1")
+    return int(text)
