@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 import transformers
+from huggingface_hub.errors import GatedRepoError, HfHubHTTPError, RepositoryNotFoundError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -151,5 +152,20 @@ def _one_line(origin: ModelOrigin, what: str):
     try:
         yield
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError, struct.error) as error:
+        if _hub_refused(error):
+            raise UserError(
+                f"{origin.name_or_path}: the hub refuses access to it; accept its licence at "
+                f"https://huggingface.co/{origin.name_or_path}, then log in with hf auth login or set HF_TOKEN "
+                "(a token must be valid and allowed to read gated repositories)"
+            ) from error
         reason = next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)
         raise UserError(f"{origin.name_or_path}: no {what} can be loaded from it: {reason}") from error
+
+
+def _hub_refused(error: BaseException) -> bool:
+    """Whether the hub has the model and gives it only to those who are let in; its answer is among the causes."""
+    while error is not None and not isinstance(error, HfHubHTTPError):
+        error = error.__cause__ or error.__context__
+    if isinstance(error, RepositoryNotFoundError) and not isinstance(error, GatedRepoError):
+        return False
+    return error is not None and error.response.status_code in (401, 403)
