@@ -4,6 +4,14 @@ SHARD = PATHS.shards / "{model}" / f"{{task}}.shard-{{shard}}-of-{STUDY.gradient
 GRADIENTS = PATHS.gradients / "{model}" / "{task}"
 
 
+def tables(prefix):
+    """The tables of gradients under a prefix, by name."""
+    ends = {"gradients": ".parquet", "samples": ".samples.parquet"}
+    if STUDY.similarity:
+        ends["similarity"] = ".similarity.parquet"
+    return {name: f"{prefix}{end}" for name, end in ends.items()}
+
+
 def run_settings(wildcards):
     """How a model is run, and which projections are looked at."""
     model = STUDY.model(wildcards.model)
@@ -24,6 +32,7 @@ def measurement(wildcards):
         "paper_compat": STUDY.paper_compat,
         "max_length": STUDY.max_length,
         "extremes": STUDY.extremes,
+        "similarity": STUDY.similarity,
         "batch_tokens": STUDY.gradients.batch_tokens,
     }
 
@@ -57,8 +66,7 @@ rule extract_gradients:
         # It must be there, but a newer one measures nothing again.
         diagnosis=ancient(rules.diagnose_model.output[0]),
     output:
-        gradients=f"{SHARD}.parquet",
-        samples=f"{SHARD}.samples.parquet",
+        **tables(SHARD),
     log:
         PATHS.logs / "extract_gradients" / "{model}" / "{task}.{shard}.log",
     benchmark:
@@ -83,8 +91,7 @@ rule merge_gradients:
     input:
         expand(rules.extract_gradients.output, shard=SHARDS, allow_missing=True),
     output:
-        gradients=f"{GRADIENTS}.parquet",
-        samples=f"{GRADIENTS}.samples.parquet",
+        **tables(GRADIENTS),
     log:
         PATHS.logs / "merge_gradients" / "{model}" / "{task}.log",
     benchmark:

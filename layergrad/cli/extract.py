@@ -27,6 +27,7 @@ def add(commands: Any) -> None:
     parser.add_argument("--max-length", type=positive, default=1024, metavar="TOKENS", help="default %(default)s")
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows")
     parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
+    parser.add_argument("--similarity", action="store_true", help="also <out>.similarity.parquet: cosines of gradients")
     parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
 
 
@@ -52,6 +53,7 @@ def _run(options: argparse.Namespace) -> None:
         paper_compat=options.paper_compat,
         max_length=options.max_length,
         extremes=not options.no_extremes,
+        similarity=options.similarity,
         **model_settings(options),
     )
     shard = Shard(*options.shard)

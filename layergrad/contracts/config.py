@@ -333,6 +333,7 @@ class Study(Strict):
     length_tokenizer: str = Field(description="the model whose tokens measure length where data are made")
     projections: Literal["attention", "attention+mlp"] = "attention"
     extremes: bool = True
+    similarity: bool = Field(default=False, description="also the cosines between gradients of one response")
     noisy_above: float = Field(default=0.15, gt=0, description="standard error over mean above which a cell is flagged")
     gradients: Gradients = Gradients()
     directory: Path = Field(exclude=True)

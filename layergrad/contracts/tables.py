@@ -67,12 +67,25 @@ MEASURED_SAMPLES = _schema(
 )
 """``gradients/<model>/<task>.samples.parquet``: one row a response, ``status`` ok or failed with the reason."""
 
+SIMILARITY = _schema(
+    kind=_TEXT,
+    layer=pa.int32(),
+    projection=_TEXT,
+    cosine=pa.float64(),
+    reason=pa.string(),
+)
+"""``gradients/<model>/<task>.similarity.parquet``: one row a response and pair of gradients.
+
+``qo`` and ``kv`` are of one layer and stand under projection q and k; ``adjacent`` is of this layer and the
+next one. A cosine is null, with a reason, where the gradients differ in shape or one is zero.
+"""
+
 SAMPLE_INDEX = pa.field("sample_index", pa.int32())
-"""In both gradient tables of a user's own data: the row's place in the input."""
+"""In all gradient tables of a user's own data: the row's place in the input."""
 
 
 def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema, facts: dict[str, Any]) -> None:
-    """Write a keyed table: columns as in ``schema``, sorted by key (then layer, projection), whole or not at all.
+    """Write a keyed table: columns as in ``schema``, sorted by key (then kind, layer, projection), whole or not at all.
 
     Raises ``ValueError`` if two rows share a key or a column is missing or superfluous: a fault of the program.
     """
@@ -80,7 +93,7 @@ def write_table(frame: pd.DataFrame, path: str | Path, schema: pa.Schema, facts:
         schema = schema.append(SAMPLE_INDEX)
     if set(frame.columns) != set(schema.names):
         raise ValueError(f"{path}: columns {sorted(frame.columns)} instead of {sorted(schema.names)}")
-    key = [name for name in (*KEYS, "layer", "projection") if name in schema.names]
+    key = [name for name in (*KEYS, "kind", "layer", "projection") if name in schema.names]
     doubled = frame.duplicated(subset=key)
     if doubled.any():
         raise ValueError(

@@ -22,6 +22,7 @@ MEASUREMENT = (
     "gradients/parts.py",
     "gradients/rank_bound.py",
     "gradients/settings.py",
+    "gradients/similarity.py",
     "gradients/spectrum.py",
     "models/load.py",
     "models/projections.py",

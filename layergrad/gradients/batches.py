@@ -40,7 +40,8 @@ def measure_batch(measurer: Measurer, batch: list[EncodedResponse]) -> list[Meas
 def batch_table(keys: pd.DataFrame, batch: list[EncodedResponse], measurer: Measurer) -> pd.DataFrame:
     """Measure a batch; a row a sample, layer and projection, or a single one that says why there are none.
 
-    The columns are those of ``keys``, one of whose rows goes with each sample, and of both tables of gradients.
+    The columns are those of ``keys``, one of whose rows goes with each sample, and of both tables of gradients. With
+    similarity there is also a row a pair of projections, which names its ``kind``.
     """
     rows = []
     outcomes = measure_batch(measurer, batch)

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerBase
 from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import KEYS
 from layergrad.contracts.progress import meter
-from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, write_table
+from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients.batches import batch_table, plan_batches
 from layergrad.gradients.loading import load_measurer, resolve
@@ -24,6 +24,8 @@ from layergrad.models.tokens import EncodedResponse, encode
 
 _STATISTICS = tuple(name for name in GRADIENTS.names if name not in KEYS)
 _SAMPLE_COLUMNS = tuple(name for name in MEASURED_SAMPLES.names if name not in KEYS)
+_SIMILARITY = {"kind": "kind", "cosine": "cosine", "cosine_reason": "reason"}
+"""Columns that measured rows have with similarity, and what the table calls them: a reason is a sample's there."""
 
 
 def extract(
@@ -36,6 +38,8 @@ def extract(
     shard: Shard = WHOLE,
 ) -> None:
     """Measure the shard's share of ``samples`` and write ``<prefix>.parquet`` and ``<prefix>.samples.parquet``.
+
+    With similarity also ``<prefix>.similarity.parquet``.
 
     ``samples`` has the key columns, ``instruction`` and ``output``, and for a user's own data ``sample_index``. The
     batches are planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say
@@ -65,7 +69,8 @@ def extract(
         return load_measurer(origin, skeleton, settings, [[encoded[row] for row in batch] for batch in batches])
 
     frames = measure_batches(keyed, encoded, batches, parts, load)
-    write_gradient_tables(pd.concat([_no_rows(keyed), *frames], ignore_index=True), prefix, facts)
+    none = _no_rows(keyed, settings.similarity)
+    write_gradient_tables(pd.concat([none, *frames], ignore_index=True), prefix, facts)
     parts.remove()
 
 
@@ -104,14 +109,18 @@ def measure_batches(
 
 
 def write_gradient_tables(frame: pd.DataFrame, prefix: str | Path, facts: dict[str, Any]) -> None:
-    """Split measured rows into the two tables of the contract and write them."""
+    """Split measured rows into the tables of the contract and write them."""
     identity = [name for name in (*KEYS, "sample_index") if name in frame.columns]
     samples = frame[[*identity, *_SAMPLE_COLUMNS]].drop_duplicates(subset=identity)
-    gradients = frame.drop(columns=list(_SAMPLE_COLUMNS))[frame["layer"].notna()]
-    write_table(gradients, f"{prefix}.parquet", GRADIENTS, facts)
+    frame = frame.drop(columns=list(_SAMPLE_COLUMNS))[frame["layer"].notna()]
+    if "kind" in frame.columns:
+        similarity = frame.loc[frame["kind"].notna(), [*identity, "layer", "projection", *_SIMILARITY]]
+        write_table(similarity.rename(columns=_SIMILARITY), f"{prefix}.similarity.parquet", SIMILARITY, facts)
+        frame = frame[frame["kind"].isna()].drop(columns=list(_SIMILARITY))
+    write_table(frame, f"{prefix}.parquet", GRADIENTS, facts)
     write_table(samples, f"{prefix}.samples.parquet", MEASURED_SAMPLES, facts)
 
 
-def _no_rows(keyed: pd.DataFrame) -> pd.DataFrame:
+def _no_rows(keyed: pd.DataFrame, similarity: bool) -> pd.DataFrame:
     """The columns of measured rows, for a shard that has none."""
-    return pd.DataFrame(columns=[*keyed.columns, *_SAMPLE_COLUMNS, *_STATISTICS])
+    return pd.DataFrame(columns=[*keyed.columns, *_SAMPLE_COLUMNS, *_STATISTICS, *(_SIMILARITY if similarity else ())])

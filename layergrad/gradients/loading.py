@@ -51,4 +51,4 @@ def load_measurer(
     check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))
     give_large_blocks_back()
     model = load_model(origin, settings.dtype, settings.attention, settings.device, settings.device_map)
-    return Measurer(model, settings.extremes, settings.projections, settings.modules)
+    return Measurer(model, settings.extremes, settings.projections, settings.modules, settings.similarity)

@@ -3,6 +3,7 @@
 import math
 from dataclasses import dataclass, field
 
+import numpy as np
 import torch
 from transformers import PreTrainedModel
 
@@ -12,6 +13,7 @@ from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.capture import Factors, captured_factors
 from layergrad.gradients.loss import response_losses
 from layergrad.gradients.rank_bound import Structure, rank_bound
+from layergrad.gradients.similarity import Similarity
 from layergrad.gradients.spectrum import NotFiniteError, Spectrum, rank_statistics, spectra, spectrum_statistics
 from layergrad.models.projections import Projection, Which, find_projections
 from layergrad.models.tokens import EncodedResponse
@@ -19,11 +21,12 @@ from layergrad.models.tokens import EncodedResponse
 
 @dataclass(eq=False)
 class Measurement:
-    """Loss of one sample (float64) and the spectrum of each projection, or why there are none."""
+    """Loss of one sample (float64) and the spectrum of each projection, or why there are none; similarity on demand."""
 
     loss: float
     spectra: dict[Projection, Spectrum] = field(default_factory=dict)
     failure: str | None = None
+    similarity: Similarity | None = None
 
 
 class Measurer:
@@ -38,9 +41,11 @@ class Measurer:
         extremes: bool = True,
         which: Which = "attention",
         modules: Modules | None = None,
+        similarity: bool = False,
     ) -> None:
         self.model = model
         self.extremes = extremes
+        self.similarity = similarity
         self.projections = find_projections(model, which, modules)
         self.structure = Structure.of(model, self.projections)
         self.workers = Workers(torch.get_num_threads())
@@ -50,12 +55,15 @@ class Measurer:
 
         Raises ``UserError`` for a model that computes a projection without calling its module.
         """
-        measured = [Measurement(math.nan) for _ in batch]
+        measured = [Measurement(math.nan, similarity=Similarity() if self.similarity else None) for _ in batch]
         backlog = Backlog(self.workers, self._note_spectra)
 
         def receive(factors: Factors) -> None:
             for index, encoded in enumerate(batch):
-                backlog.add((factors.sample(index, len(encoded.ids)), measured[index]), factors.nbytes // len(batch))
+                sample = factors.sample(index, len(encoded.ids))
+                backlog.add((sample, measured[index]), factors.nbytes // len(batch))
+                if measured[index].similarity is not None:
+                    measured[index].similarity.receive(sample)
 
         with captured_factors(self.projections, receive):
             losses = response_losses(self.model, batch)
@@ -70,8 +78,8 @@ class Measurer:
         return measured
 
     def rows(self, measurement: Measurement, encoded: EncodedResponse) -> list[dict]:
-        """One row of the gradient table a projection, without its key."""
-        return [
+        """One row of the gradient table a projection, without its key; if asked for, those of the similarity table."""
+        statistics = [
             {
                 "layer": p.layer,
                 "projection": p.name,
@@ -80,6 +88,10 @@ class Measurer:
             }
             for p in self.projections
         ]
+        if measurement.similarity is None:
+            return statistics
+        norms = {p: float(np.linalg.norm(measurement.spectra[p].values)) for p in self.projections}
+        return statistics + measurement.similarity.rows(norms)
 
     def _refuse_missing(self, measurement: Measurement) -> None:
         """A module that the forward pass went around would otherwise be missing from the tables in silence."""

@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_facts, read_table, write_table
+from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, read_facts, read_table, write_table
 
 logger = logging.getLogger("layergrad")
 
@@ -28,7 +28,7 @@ def find_shards(prefix: str) -> list[str]:
 
 
 def merge(prefixes: list[str], prefix: str | Path, max_failure_rate: float = 1.0) -> None:
-    """Join the two tables of every shard and write them under ``prefix``, sorted by key.
+    """Join the tables of every shard and write them under ``prefix``, sorted by key.
 
     Raises ``UserError`` if the shards come from different models, samples or settings, or if more than
     ``max_failure_rate`` of the samples failed; nothing is written then.
@@ -37,11 +37,13 @@ def merge(prefixes: list[str], prefix: str | Path, max_failure_rate: float = 1.0
     for shard, found in zip(prefixes, facts, strict=True):
         if found != facts[0]:
             raise UserError(f"{shard}: made from another model, samples, settings or code than {prefixes[0]}")
-    gradients = pd.concat([read_table(f"{shard}.parquet") for shard in prefixes], ignore_index=True)
-    samples = pd.concat([read_table(f"{shard}.samples.parquet") for shard in prefixes], ignore_index=True)
-    refuse_failures(samples, prefix, max_failure_rate)
-    write_table(gradients, f"{prefix}.parquet", GRADIENTS, facts[0])
-    write_table(samples, f"{prefix}.samples.parquet", MEASURED_SAMPLES, facts[0])
+    tables = {".parquet": GRADIENTS, ".samples.parquet": MEASURED_SAMPLES}
+    if facts[0]["settings"]["similarity"]:
+        tables[".similarity.parquet"] = SIMILARITY
+    joined = {end: pd.concat([read_table(f"{shard}{end}") for shard in prefixes], ignore_index=True) for end in tables}
+    refuse_failures(joined[".samples.parquet"], prefix, max_failure_rate)
+    for end, schema in tables.items():
+        write_table(joined[end], f"{prefix}{end}", schema, facts[0])
 
 
 def refuse_failures(samples: pd.DataFrame, what: str | Path, max_failure_rate: float = 1.0) -> None:

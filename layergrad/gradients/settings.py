@@ -20,6 +20,7 @@ class Settings(Strict):
     projections: Literal["attention", "attention+mlp"] = "attention"
     modules: Modules | None = None
     extremes: bool = True
+    similarity: bool = False
     threads: int = 1
     batch_tokens: int | None = None
 
