@@ -42,6 +42,8 @@ rule build_task:
         templates=lambda wildcards: STUDY.template_texts(STUDY.task(wildcards.task)),
         seed=STUDY.seed,
         irrelevant=STUDY.irrelevant,
+        controls=STUDY.controls,
+        max_length=STUDY.max_length,
         code=code_version("data", "contracts/keys.py", "contracts/tables.py"),
     message:
         "Building the samples of {wildcards.task}"

@@ -13,5 +13,7 @@ with rule(snakemake):
         tokenizer=snakemake.input.tokenizer,
         seed=snakemake.params.seed,
         method=snakemake.params.irrelevant,
+        controls=snakemake.params.controls,
+        max_length=snakemake.params.max_length,
     )
     write_table(frame, snakemake.output[0], SAMPLES, facts)

@@ -249,6 +249,8 @@ def test_scripts_build_the_miniature_tasks(root, in_root, tmp_path):
             templates=study.template_texts(task),
             seed=study.seed,
             irrelevant=study.irrelevant,
+            controls=study.controls,
+            max_length=study.max_length,
         )
         inputs = SimpleNamespace(sources=str(sources), tokenizer="tests/data/tokenizer/tokenizer.json")
         output = tmp_path / f"{task.name}.parquet"

@@ -79,7 +79,7 @@ def problem(annotations, message="A worked answer."):
         "category": "Counting",
         "solution": {"steps": [{"_text": "One."}, {"_text": "Two."}]},
         "fws_annotations": {
-            setting: {"text": text, "author": author, "start_idx": start}
+            setting: {"text": text, "author": author, "start_idx": start, "end_idx": start and start + 1}
             for setting, (author, text, start) in annotations.items()
         },
         "conversations": {
@@ -97,7 +97,7 @@ def problem(annotations, message="A worked answer."):
 def test_champ_takes_what_people_found_right(tmp_path):
     problems = {
         "both right": problem({"M|hint": ("M", "hinted", None), "M|plain": ("M", "plain", None)}),
-        "pair": problem({"M|plain": ("M", "wrong", 5), "M|hint": ("M", "right", None)}),
+        "pair": problem({"M|plain": ("M", "wrong", 2), "M|hint": ("M", "right", None)}),
         "another model": problem({"N|plain": ("N", "right", None)}, message=None),
     }
     path = tmp_path / "v0.json"
@@ -107,6 +107,8 @@ def test_champ_takes_what_people_found_right(tmp_path):
     assert found["solution"] == ["One. Two."] * 3
     assert found["detailed"] == ["plain", "right", ""]
     assert found["detailed_incorrect"] == ["", "wrong", ""]
+    assert found["before_error"] == ["", "wr", ""]
+    assert found["after_error"] == ["", "wro", ""]
     assert found["detailed_author"] == ["M", "M", ""]
     assert found["detailed_pool"] == ["A worked answer.", "A worked answer.", ""]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.files import read_text
-from layergrad.contracts.keys import FAMILIES, VARIANTS
+from layergrad.contracts.keys import CONTROLS, FAMILIES, VARIANTS
 from layergrad.contracts.mistakes import SOURCE_TAGS, told
 from layergrad.contracts.modules import Modules
 from layergrad.contracts.options import OPTIONS
@@ -26,6 +26,7 @@ TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Z
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 Family = Literal[FAMILIES]
 Variant = Literal[VARIANTS]
+Control = Literal[CONTROLS[1:]]
 
 
 class HubSource(Strict):
@@ -182,6 +183,10 @@ class VariantContent(Strict):
     correct: TemplateName | Given
     irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")
     incorrect: TemplateName | None = None
+    before_error: TemplateName | None = Field(
+        default=None, description="the incorrect response up to its first wrong step"
+    )
+    after_error: TemplateName | None = Field(default=None, description="the same with that step")
     pool: TemplateName | None = Field(
         default=None, description="where irrelevant sentences come from; as correct if not given"
     )
@@ -246,8 +251,20 @@ class TaskContent(Strict):
         """File names of all templates the task uses, sorted."""
         names = {self.instruction, self.answer}
         for variant in self.variants.values():
-            names |= {variant.correct, variant.incorrect, variant.pool}
+            names |= {variant.correct, variant.incorrect, variant.before_error, variant.after_error, variant.pool}
         return sorted(name for name in names if isinstance(name, str))
+
+    def gives(self, control: str) -> bool:
+        """Whether any response of the task can have a control."""
+        match control:
+            case "answer_only":
+                return self.answer is not None
+            case "irrelevant_shuffled":
+                return any(variant != "none" and not spec.irrelevant for variant, spec in self.variants.items())
+            case "cut_before_error" | "cut_after_error":
+                needed = control.removeprefix("cut_")
+                return any(getattr(spec, needed) and spec.incorrect for spec in self.variants.values())
+        return True
 
     def given(self) -> dict[tuple[str, str], str]:
         """By (variant, response), the source that holds these responses ready."""
@@ -327,6 +344,9 @@ class Study(Strict):
     released: str | None = Field(
         default=None, description="a folder of statistics in the authors' format, which take the place of measurements"
     )
+    controls: list[Control] = Field(
+        default=[], description="responses that are measured once more with a confound removed"
+    )
     max_length: PositiveInt = 1024
     paper_compat: bool = False
     irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
@@ -345,6 +365,17 @@ class Study(Strict):
                 raise ValueError(f"{kind} names one of {names} twice")
         if self.length_tokenizer not in {model.name for model in self.models}:
             raise ValueError(f"length_tokenizer is {self.length_tokenizer}, which is not among the models of the study")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_can_be_made(self) -> "Study":
+        if len(set(self.controls)) != len(self.controls):
+            raise ValueError(f"controls names one of {self.controls} twice")
+        for control in self.controls:
+            if not any(task.gives(control) for task in self.tasks):
+                raise ValueError(f"controls: {control} given, but no task of the study has what it needs")
+        if "irrelevant_shuffled" in self.controls and self.irrelevant == "shuffled":
+            raise ValueError("controls: irrelevant_shuffled given, but irrelevant is shuffled already")
         return self
 
     def model(self, name: str) -> ModelSpec:

@@ -14,6 +14,7 @@ MEASUREMENT = (
     "gradients/backlog.py",
     "gradients/batches.py",
     "gradients/capture.py",
+    "gradients/controls.py",
     "gradients/extract.py",
     "gradients/lapack.py",
     "gradients/loading.py",

@@ -2,7 +2,7 @@
 
 import importlib.metadata
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -14,6 +14,7 @@ from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
 from layergrad.contracts.keys import sample_id
+from layergrad.data.controls import control_rows
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
 from layergrad.data.readers import read_rows
 from layergrad.data.select import select
@@ -33,6 +34,8 @@ def build_task(
     tokenizer: str | Path,
     seed: int,
     method: Method,
+    controls: Sequence[str] = (),
+    max_length: int = 1024,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The samples of a task, with the columns of ``contracts.tables.SAMPLES``, and the facts they were made from.
 
@@ -43,18 +46,23 @@ def build_task(
     count_tokens = token_counter(tokenizer)
     rows = read_rows(task, fetched_files(listing), seed, count_tokens)
     rendered = render(rows, task, Templates(task, templates))
-    for variant in task.variants:
-        rendered[f"{variant}.irrelevant"] = irrelevant(_responses(rendered, variant), method, seed, count_tokens)
+    responses = {variant: _responses(rendered, variant) for variant in task.variants}
+    for variant, correct in responses.items():
+        rendered[f"{variant}.irrelevant"] = irrelevant(correct, method, seed, count_tokens)
     facts = {
         "task": task.model_dump(mode="json"),
         "seed": seed,
         "irrelevant": method,
+        "controls": list(controls),
+        "max_length": max_length,
         "templates": {name: text_sha256(templates[name]) for name in task.templates()},
         "sources": read_json(listing),
         "length_tokenizer": file_sha256(tokenizer),
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
     }
-    frame = samples(rendered, task, seed)
+    plain = samples(rendered, task, seed)
+    controlled = control_rows(plain, rendered, responses, controls, seed, count_tokens, max_length)
+    frame = pd.concat([plain, controlled], ignore_index=True)
     logger.info("%s: %d responses", task.name, len(frame))
     return frame, facts
 

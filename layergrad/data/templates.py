@@ -11,7 +11,7 @@ from jinja2.sandbox import SandboxedEnvironment
 from layergrad.contracts.config import TaskContent
 from layergrad.contracts.errors import UserError
 
-ROLES = ("correct", "incorrect", "pool", "provenance")
+ROLES = ("correct", "incorrect", "before_error", "after_error", "pool", "provenance")
 
 
 class Templates:
@@ -33,7 +33,7 @@ class Templates:
         }
 
     def render(self, row: Mapping[str, Any]) -> dict[str, str]:
-        """All texts of a row, by ``instruction``, ``answer`` and ``<variant>.<role>`` for the four ``ROLES``.
+        """All texts of a row, by ``instruction``, ``answer`` and ``<variant>.<role>`` for all ``ROLES``.
 
         White space around a text is layout of the template and is cut. An empty text says that the row has no such
         response; the pool is the correct response where the variant names no other. Raises ``UserError`` naming the
@@ -45,6 +45,8 @@ class Templates:
         for variant, spec in self._task.variants.items():
             texts[f"{variant}.correct"] = self._text(spec.correct, row)
             texts[f"{variant}.incorrect"] = self._text(spec.incorrect, row)
+            texts[f"{variant}.before_error"] = self._text(spec.before_error, row)
+            texts[f"{variant}.after_error"] = self._text(spec.after_error, row)
             texts[f"{variant}.pool"] = self._text(spec.pool or spec.correct, row)
             texts[f"{variant}.provenance"] = self._run(
                 self._provenances[variant], f"variants.{variant}.provenance", row

@@ -14,6 +14,7 @@ from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients.batches import batch_table, plan_batches
+from layergrad.gradients.controls import cut_to_shortest, without_and_with_loss
 from layergrad.gradients.loading import load_measurer, resolve
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.parts import Parts
@@ -41,12 +42,15 @@ def extract(
 
     With similarity also ``<prefix>.similarity.parquet``.
 
-    ``samples`` has the key columns, ``instruction`` and ``output``, and for a user's own data ``sample_index``. The
+    ``samples`` has the key columns, ``instruction`` and ``output``, for a user's own data ``sample_index`` and for the
+    control answer_only ``answer``. The
     batches are planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say
     what the model is; they go into the tables' metadata and into the fingerprint of the parts. ``parts_folder`` is for
     this job alone: no other shard may use it.
     """
-    samples = samples[[name for name in (*KEYS, "sample_index", "instruction", "output") if name in samples.columns]]
+    samples = samples[
+        [name for name in (*KEYS, "sample_index", "instruction", "output", "answer") if name in samples.columns]
+    ]
     torch.set_num_threads(settings.threads)
     tokenizer = load_tokenizer(origin)
     encoded = encode_samples(samples, tokenizer, settings)
@@ -63,7 +67,7 @@ def extract(
         "code": code_version(*MEASUREMENT),
     }
     parts = Parts(parts_folder, facts)
-    keyed = samples.drop(columns=["instruction", "output"])
+    keyed = samples.drop(columns=["instruction", "output", "answer"], errors="ignore")
 
     def load() -> Measurer:
         return load_measurer(origin, skeleton, settings, [[encoded[row] for row in batch] for batch in batches])
@@ -77,10 +81,11 @@ def extract(
 def encode_samples(
     samples: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> list[EncodedResponse]:
-    """Token ids of every row."""
+    """Token ids of every row, as its control asks for."""
     options = {"prompt": settings.prompt, "paper_compat": settings.paper_compat, "max_length": settings.max_length}
-    rows = zip(samples["instruction"], samples["output"], strict=True)
-    return [encode(tokenizer, instruction, output, **options) for instruction, output in rows]
+    rows = zip(samples["instruction"], without_and_with_loss(samples), strict=True)
+    encoded = [encode(tokenizer, instruction, output, lead=lead, **options) for instruction, (lead, output) in rows]
+    return cut_to_shortest(encoded, samples)
 
 
 def measure_batches(

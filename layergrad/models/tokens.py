@@ -27,6 +27,10 @@ class EncodedResponse:
         """Number of positions whose next token is a response token; a first token has none before it."""
         return max(0, len(self.ids) - max(1, self.start))
 
+    def cut(self, n_response: int) -> "EncodedResponse":
+        """The same with its first so many response tokens alone."""
+        return EncodedResponse(self.ids[: max(1, self.start) + n_response], self.start, self.truncated)
+
 
 def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: str, prompt: str) -> str:
     """Text before the response: ``plain`` is the instruction and a newline, ``chat`` the tokenizer's template.
@@ -52,21 +56,26 @@ def encode(
     instruction: str,
     output: str,
     *,
+    lead: str = "",
     prompt: str = "plain",
     paper_compat: bool = False,
     max_length: int = 1024,
 ) -> EncodedResponse:
     """Token ids of ``instruction`` and ``output``, at most ``max_length`` of them, cut at the right.
 
+    ``lead`` stands before the output and, like the prompt, bears no loss; the paper has none, so that with it the
+    response always starts where the spans say.
+
     ``paper_compat`` follows the paper's released code: everything is encoded with special tokens, even where a chat
     template has already written a BOS, and the response starts after as many tokens as the text before it has when
     encoded apart. Otherwise the text is encoded once, with one BOS where the tokenizer uses one, and a token belongs to
     the response if its span ends after the response's first character begins.
     """
-    before = render_prompt(tokenizer, instruction, prompt)
+    before = render_prompt(tokenizer, instruction, prompt) + lead
     if paper_compat:
-        ids = tokenizer(before + output).input_ids
-        start = len(tokenizer(before).input_ids)
+        encoding = tokenizer(before + output, return_offsets_mapping=bool(lead))
+        ids = encoding.input_ids
+        start = _first_beyond(encoding.offset_mapping, before) if lead else len(tokenizer(before).input_ids)
     else:
         ids, start = _encode_once(tokenizer, before, output)
     return EncodedResponse(tuple(ids[:max_length]), min(start, max_length), truncated=len(ids) > max_length)
@@ -75,8 +84,13 @@ def encode(
 def _encode_once(tokenizer: PreTrainedTokenizerBase, before: str, output: str) -> tuple[list[int], int]:
     encoding = tokenizer(before + output, add_special_tokens=False, return_offsets_mapping=True)
     ids, spans = encoding.input_ids, encoding.offset_mapping
-    start = next((i for i, (_, end) in enumerate(spans) if end > len(before)), len(ids))
+    start = _first_beyond(spans, before)
     bos = tokenizer.bos_token_id
     if bos is not None and bos in tokenizer("").input_ids and ids[:1] != [bos]:
         return [bos, *ids], start + 1
     return ids, start
+
+
+def _first_beyond(spans: list[tuple[int, int]], before: str) -> int:
+    """The first token whose span ends after the text before, or as many as there are."""
+    return next((i for i, (_, end) in enumerate(spans) if end > len(before)), len(spans))

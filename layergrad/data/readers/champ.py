@@ -13,7 +13,8 @@ from layergrad.data.readers.files import load_json, named
 
 def read(files: dict[str, list[Path]], options: ChampOptions, seed: int, count_tokens: Callable[[str], int]):
     """A row a problem: ``question``, ``answer``, ``solution``, ``detailed``, ``detailed_incorrect``, ``detailed_pool``,
-    ``detailed_author``, ``category``; a field that a problem does not have is empty."""
+    ``detailed_author``, ``category``,
+    ``before_error``, ``after_error``; a field that a problem does not have is empty."""
     path = named(files, "problems", ".json")
     try:
         problems = load_json(path)["problems"].values()
@@ -40,6 +41,8 @@ def _row(problem: dict[str, Any], options: ChampOptions) -> dict[str, str]:
         "category": problem["category"],
         "detailed": right[0]["text"] if right else "",
         "detailed_incorrect": wrong[0]["text"] if wrong else "",
+        "before_error": wrong[0]["text"][: wrong[0]["start_idx"]] if wrong else "",
+        "after_error": wrong[0]["text"][: wrong[0]["end_idx"]] if wrong else "",
         "detailed_author": annotated[0][1]["author"] if annotated else "",
         "detailed_pool": _first_message(problem["conversations"].get(options.pool, {"messages": []})["messages"]),
     }
