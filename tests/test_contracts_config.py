@@ -30,7 +30,7 @@ def config(tmp_path, root):
     return change
 
 
-@pytest.mark.parametrize("study", ["config.yaml", "controls.yaml", "test.yaml"])
+@pytest.mark.parametrize("study", ["config.yaml", "test.yaml"])
 def test_the_studies_of_the_project_are_valid(root, study):
     loaded = load_study(root / "config" / study)
     assert {task.name for task in loaded.tasks}
