@@ -1,5 +1,6 @@
 """The study's configuration, and where things lie; the rules take both from here."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -7,6 +8,7 @@ from layergrad.contracts import estimate
 from layergrad.contracts.config import FileSource, ModelWeights
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
+from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
@@ -19,6 +21,10 @@ try:
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
+
+# Jobs inherit it. It is no parameter of theirs: a file is the same wherever it comes from, by its checksum.
+if STUDY.mirror:
+    os.environ.setdefault(MIRROR, STUDY.mirror)
 
 PATHS = StudyPaths(STUDY.name)
 MODELS = [model.name for model in STUDY.models]

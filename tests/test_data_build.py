@@ -192,7 +192,7 @@ def test_rows_of_one_question_do_not_lend_each_other_the_true_answer(tmp_path, r
         ("{{ question", r"template question\.j2:1: unexpected end"),
         ("{{ question + 1 }}", r"template question\.j2: can only concatenate"),
         ("{{ question.__class__.__mro__ }}", r"template question\.j2: .*unsafe"),
-        (" ", r"template question\.j2 renders an empty prompt"),
+        (" ", r"question\.j2 gives an empty prompt"),
     ],
 )
 def test_template_errors_name_file_and_field(template, message):

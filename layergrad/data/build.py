@@ -15,6 +15,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
 from layergrad.contracts.keys import sample_id
 from layergrad.data.controls import control_rows
+from layergrad.data.given import with_given
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
 from layergrad.data.readers import read_rows
 from layergrad.data.select import select
@@ -44,11 +45,13 @@ def build_task(
     fit.
     """
     count_tokens = token_counter(tokenizer)
-    rows = read_rows(task, fetched_files(listing), seed, count_tokens)
-    rendered = render(rows, task, Templates(task, templates))
+    files = fetched_files(listing)
+    rows = read_rows(task, files, seed, count_tokens)
+    rendered = with_given(render(rows, task, Templates(task, templates)), task, files)
     responses = {variant: _responses(rendered, variant) for variant in task.variants}
     for variant, correct in responses.items():
-        rendered[f"{variant}.irrelevant"] = irrelevant(correct, method, seed, count_tokens)
+        if not task.variants[variant].irrelevant:
+            rendered[f"{variant}.irrelevant"] = irrelevant(correct, method, seed, count_tokens)
     facts = {
         "task": task.model_dump(mode="json"),
         "seed": seed,

@@ -8,7 +8,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.loaders import DictLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config import Given, RowField, TaskContent
 from layergrad.contracts.errors import UserError
 
 ROLES = ("correct", "incorrect", "before_error", "after_error", "pool", "provenance")
@@ -35,13 +35,13 @@ class Templates:
     def render(self, row: Mapping[str, Any]) -> dict[str, str]:
         """All texts of a row, by ``instruction``, ``answer`` and ``<variant>.<role>`` for all ``ROLES``.
 
-        White space around a text is layout of the template and is cut. An empty text says that the row has no such
-        response; the pool is the correct response where the variant names no other. Raises ``UserError`` naming the
-        template and what it asked for.
+        White space around a text is layout of the template and is cut; a field is taken byte for byte. An empty text
+        says that the row has no such response, or that a source gives it; the pool is the correct response where the
+        variant names no other. Raises ``UserError`` naming the template and what it asked for.
         """
         texts = {"instruction": self._text(self._task.instruction, row), "answer": self._text(self._task.answer, row)}
         if not texts["instruction"]:
-            raise UserError(f"task {self._task.name}: template {self._task.instruction} renders an empty prompt")
+            raise UserError(f"task {self._task.name}: {self._task.instruction} gives an empty prompt")
         for variant, spec in self._task.variants.items():
             texts[f"{variant}.correct"] = self._text(spec.correct, row)
             texts[f"{variant}.incorrect"] = self._text(spec.incorrect, row)
@@ -53,8 +53,17 @@ class Templates:
             )
         return texts
 
-    def _text(self, name: str | None, row: Mapping[str, Any]) -> str:
-        return self._run(self._templates[name], name, row) if name else ""
+    def _text(self, origin: str | RowField | Given | None, row: Mapping[str, Any]) -> str:
+        if isinstance(origin, RowField):
+            return self._field(origin.field, row)
+        return self._run(self._templates[origin], origin, row) if isinstance(origin, str) else ""
+
+    def _field(self, name: str, row: Mapping[str, Any]) -> str:
+        if not isinstance(row.get(name), str):
+            raise UserError(
+                f"task {self._task.name}: field {name}: no text in a row; its fields are: {', '.join(sorted(row))}"
+            )
+        return row[name]
 
     def _compile(self, source: str, inline: str | None = None) -> Any:
         try:

@@ -29,7 +29,9 @@ def read_rows(
     task: TaskContent, files: dict[str, list[Path]], seed: int, count_tokens: Callable[[str], int]
 ) -> datasets.Dataset:
     """All rows of a task. Raises ``UserError`` for options, files or fields that are wrong, and if there is no row."""
-    found = READERS[task.reader].read(files, task.reader_options(), seed, count_tokens)
+    given = set(task.given().values())
+    read = {name: paths for name, paths in files.items() if name in (task.rows or files.keys() - given)}
+    found = READERS[task.reader].read(read, task.reader_options(), seed, count_tokens)
     if not len(found):
-        raise UserError(f"task {task.name}: its sources hold no row: {', '.join(files)}")
+        raise UserError(f"task {task.name}: its sources hold no row: {', '.join(read)}")
     return found
