@@ -98,8 +98,8 @@ def test_a_source_that_fits_no_prompt_is_told(mirror, tmp_path):
 
 
 def test_a_response_is_given_by_a_source_that_is_there(mirror):
+    variants = {"none": {"correct": {"source": "nowhere"}, "tokens": 9}}
     with pytest.raises(ValueError, match=r"variants.none.correct: source 'nowhere'; sources are \['detailed_correct'"):
-        variants = {"none": {"correct": {"source": "nowhere"}, "tokens": 9}}
         given_task(mirror, variants=variants, samples={"none": 1})
 
 

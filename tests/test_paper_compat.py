@@ -9,7 +9,7 @@ from conftest import ROOT
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from layergrad.contracts.sources import fetch
+from layergrad.contracts.sources import MIRROR, fetch
 from layergrad.contracts.study_files import load_study
 from layergrad.models.load import ModelOrigin, load_tokenizer
 from layergrad.models.tokens import encode
@@ -99,9 +99,9 @@ def packaged(tmp_path_factory):
 @pytest.fixture(scope="module")
 def paper_files():
     """Rows of the authors' 56 files by their names, from the copy that the mirror is."""
-    folder = Path(os.environ.get("LAYERGRAD_MIRROR", ROOT.parent / "shared/paper_data"))
+    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
     if not folder.is_dir():
-        pytest.skip(f"the authors' released data are not in {folder}; LAYERGRAD_MIRROR may name another folder")
+        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
     files = sorted(folder.glob("*/*.json"))
     assert len(files) == 56
     fields = ("instruction", "output")

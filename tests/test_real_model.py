@@ -12,6 +12,7 @@ from oracle import dense_gradients, dense_statistics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.cli import main
+from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.gradients.measure import Measurer
@@ -49,9 +50,9 @@ def gemma3(tmp_path_factory, root):
 
 def paper_rows():
     """First two rows of the paper's GSM8K without chain of thought, from a copy that an environment variable names."""
-    folder = Path(os.environ.get("LAYERGRAD_PAPER_DATA", ROOT.parent / "shared/paper_data"))
+    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
     if not folder.is_dir():
-        pytest.skip(f"the authors' released data are not in {folder}; LAYERGRAD_PAPER_DATA may name another folder")
+        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
     return json.loads((folder / "cot_500/gsm8k_train_no_cot.json").read_text())[:2]
 
 
