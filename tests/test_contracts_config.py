@@ -129,6 +129,16 @@ MISTAKES = {
         {"instruction": "../../../etc/hostname"},
         r"mini_math.yaml: instruction: .*'\.\./\.\./\.\./etc/hostname' given",
     ),
+    "a prompt that a source should give": (
+        "tasks/mini_math.yaml",
+        {"instruction": {"source": "rows"}},
+        r"mini_math.yaml: instruction: a text is a template's name or \{field: NAME\}",
+    ),
+    "a field with another key": (
+        "tasks/mini_math.yaml",
+        {"instruction": {"field": "question", "strip": True}},
+        r"mini_math.yaml: instruction.strip: unknown key; allowed here: field",
+    ),
     "no kind of source": (
         "tasks/mini_math.yaml",
         {"sources__rows": {"path": "x"}},

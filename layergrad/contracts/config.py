@@ -11,7 +11,7 @@ from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import CONTROLS, FAMILIES, VARIANTS
-from layergrad.contracts.mistakes import SOURCE_TAGS, told
+from layergrad.contracts.mistakes import ORIGIN_TAGS, SOURCE_TAGS, told
 from layergrad.contracts.modules import Modules
 from layergrad.contracts.options import OPTIONS
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
@@ -183,10 +183,33 @@ class Given(Strict):
     source: SafeName
 
 
+def _origin_tag(value: Any) -> str:
+    """A mapping is told by its key, a model by its field; whatever else there is should be a template's name."""
+    keys = value if isinstance(value, dict) else getattr(type(value), "model_fields", {})
+    return next((tag for tag, key in ORIGIN_TAGS.items() if key in keys), "template origin")
+
+
+Template = Annotated[TemplateName, Tag("template origin")]
+TextOrigin = Annotated[
+    Template | Annotated[RowField, Tag("field origin")],
+    Discriminator(
+        _origin_tag, custom_error_type="origin", custom_error_message="a text is a template's name or {field: NAME}"
+    ),
+]
+ResponseOrigin = Annotated[
+    Template | Annotated[Given, Tag("source origin")],
+    Discriminator(
+        _origin_tag,
+        custom_error_type="origin",
+        custom_error_message="a response is a template's name or {source: NAME}",
+    ),
+]
+
+
 class VariantContent(Strict):
     """Where one variant's responses come from: each is rendered by a template, whose file is named, or given."""
 
-    correct: TemplateName | Given
+    correct: ResponseOrigin
     irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")
     incorrect: TemplateName | None = None
     before_error: TemplateName | None = Field(
@@ -225,8 +248,8 @@ class TaskContent(Strict):
     rows: list[SafeName] | None = Field(
         default=None, description="the sources that are read as rows; if not given, all that no response is given by"
     )
-    instruction: TemplateName | RowField = Field(description="the prompt: a template, or a field as it is")
-    answer: TemplateName | RowField | None = Field(default=None, description="the bare answer, likewise")
+    instruction: TextOrigin = Field(description="the prompt: a template, or a field as it is")
+    answer: TextOrigin | None = Field(default=None, description="the bare answer, likewise")
     variants: dict[Variant, VariantContent] = Field(min_length=1)
     samples: dict[Variant, Samples | StrictPositiveInt]
 

@@ -5,12 +5,14 @@ from typing import Any
 from pydantic import BaseModel
 
 SOURCE_TAGS = {f"{kind} source": kind for kind in ("hub", "url", "pypi", "join", "file")}
-"""By the tag that pydantic counts as a part of a mistake's place, the key that tells what kind of source it is."""
+ORIGIN_TAGS = {"field origin": "field", "source origin": "source", "template origin": "template"}
+TAGS = SOURCE_TAGS | ORIGIN_TAGS
+"""By the tag that pydantic counts as a part of a mistake's place, the key that tells which kind of value is meant."""
 
 
 def told(mistake: dict[str, Any], spec: type[BaseModel], within: str = "") -> str:
     """One of pydantic's mistakes: key, what is allowed, what was given."""
-    keys = [within, *(str(part) for part in mistake["loc"] if part not in SOURCE_TAGS)]
+    keys = [within, *(str(part) for part in mistake["loc"] if part not in TAGS)]
     key = ".".join(filter(None, keys))
     message = mistake["msg"].removeprefix("Value error, ")
     if mistake["type"] == "extra_forbidden":
@@ -31,7 +33,7 @@ def _fields_at(spec: type[BaseModel], location: tuple) -> list[str]:
             if part in choice.get("properties", {}):
                 node = choice["properties"][part]
                 break
-            if SOURCE_TAGS.get(part) in choice.get("required", []):
+            if TAGS.get(part) in choice.get("required", []):
                 node = choice
                 break
         else:
