@@ -7,7 +7,7 @@ import pandas as pd
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedModel, PreTrainedTokenizerBase
 
-from layergrad.contracts.config import Study
+from layergrad.contracts.config.study import Study
 from layergrad.contracts.paths import StudyPaths
 from layergrad.contracts.tables import read_table
 from layergrad.models.tokens import EncodedResponse, encode

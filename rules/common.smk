@@ -5,7 +5,8 @@ import sys
 from pathlib import Path
 
 from layergrad.contracts import estimate
-from layergrad.contracts.config import FileSource, ModelWeights
+from layergrad.contracts.config.models import ModelWeights
+from layergrad.contracts.config.sources import FileSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.sources import MIRROR

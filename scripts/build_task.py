@@ -1,6 +1,6 @@
 """Rule build_task: make a task's table of samples from its sources."""
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.jobs import rule
 from layergrad.contracts.tables import SAMPLES, write_table
 from layergrad.data.build import build_task

@@ -7,6 +7,8 @@ import pytest
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+from layergrad.contracts.sources import MIRROR
+
 ROOT = Path(__file__).parents[1]
 TINY = {
     "vocab_size": 400,
@@ -56,6 +58,18 @@ def tiny_model_folder(tmp_path_factory, tiny_model, tokenizer):
     folder = tmp_path_factory.mktemp("tiny")
     tiny_model().float().save_pretrained(folder)
     tokenizer.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def released_data():
+    """The folder of the authors' released data: no part of the project, so that what needs it may have to be left out.
+
+    Rows of the tests' own go through the same comparisons wherever this is not there.
+    """
+    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
+    if not folder.is_dir():
+        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
     return folder
 
 

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from layergrad.contracts import tables
-from layergrad.contracts.config import TaskSpec
+from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.keys import sample_id

@@ -9,6 +9,7 @@ from test_data_build import SAMPLES, TEMPLATES, VARIANTS, make_row, make_task
 
 from layergrad.contracts import estimate
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.keys import CONTROLS
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import SAMPLES as SCHEMA
 from layergrad.contracts.tables import write_table
@@ -17,14 +18,7 @@ from layergrad.data.controls import deranged
 from layergrad.data.irrelevant import Response
 from layergrad.data.sources import fetch_sources
 
-ALL = [
-    "equal_length",
-    "answer_only",
-    "irrelevant_shuffled",
-    "irrelevant_deranged",
-    "cut_before_error",
-    "cut_after_error",
-]
+ALL = [control for control in CONTROLS if control != "none"]
 CUTS = {"before_error": "before.j2", "after_error": "after.j2"}
 
 

@@ -8,7 +8,7 @@ import pytest
 from pydantic import ValidationError
 
 from layergrad.contracts import sources as contract
-from layergrad.contracts.config import FileSource, JoinSource, PypiSource, UrlSource
+from layergrad.contracts.config.sources import FileSource, JoinSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
 from layergrad.data.sources import fetch_sources, fetched_files

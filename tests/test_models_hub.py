@@ -22,7 +22,8 @@ ANSWERS = {
 RUN = """
 import os, sys
 from layergrad.cli import main
-from layergrad.contracts.config import HubSource, ModelWeights
+from layergrad.contracts.config.models import ModelWeights
+from layergrad.contracts.config.sources import HubSource
 from layergrad.contracts.errors import UserError
 from layergrad.models.prepare import prepare_model
 

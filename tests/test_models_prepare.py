@@ -6,7 +6,8 @@ import pytest
 import torch
 from conftest import TINY
 
-from layergrad.contracts.config import FileSource, ModelWeights, PypiSource
+from layergrad.contracts.config.models import ModelWeights
+from layergrad.contracts.config.sources import FileSource, PypiSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
 from layergrad.models.load import load_model, load_tokenizer

@@ -1,26 +1,19 @@
 """Token ids and masks of ``paper_compat`` against the released procedure, which a few lines here write down again."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
 from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
-from layergrad.contracts.sources import MIRROR, fetch
+from benchmarks.paper_compat import GEMMA_TEMPLATE
+from layergrad.contracts.sources import fetch
 from layergrad.contracts.study_files import load_study
 from layergrad.models.load import ModelOrigin, load_tokenizer
 from layergrad.models.tokens import encode
 
 MAX_LENGTH = 1024
-GEMMA_TEMPLATE = (
-    "{{ bos_token }}{% for turn in messages %}"
-    "{% if turn.role == 'system' %}{{ raise_exception('there is no system turn') }}{% endif %}"
-    "<start_of_turn>{{ turn.role }}\n{{ turn.content | trim }}<end_of_turn>\n"
-    "{% endfor %}{% if add_generation_prompt %}<start_of_turn>model\n{% endif %}"
-)
 CHATML_TEMPLATE = (
     "{% for turn in messages %}<|im_start|>{{ turn.role }}\n{{ turn.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -97,12 +90,9 @@ def packaged(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def paper_files():
-    """Rows of the authors' 56 files by their names, from the copy that the mirror is."""
-    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
-    if not folder.is_dir():
-        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
-    files = sorted(folder.glob("*/*.json"))
+def paper_files(released_data):
+    """Rows of the authors' 56 files by their names."""
+    files = sorted(released_data.glob("*/*.json"))
     assert len(files) == 56
     fields = ("instruction", "output")
     return {file: [{name: row[name] for name in fields} for row in json.loads(file.read_text())] for file in files}

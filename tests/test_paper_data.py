@@ -1,8 +1,6 @@
 """The paper's ten tasks hold what its authors released, byte for byte."""
 
 import json
-import os
-from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -24,15 +22,6 @@ WIKI = {
 MATH = {"math_algebra": "algebra", "math_counting": "counting_probability", "math_geometry": "geometry"}
 
 
-@pytest.fixture(scope="module")
-def released():
-    """The folder of the authors' data."""
-    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
-    if not folder.is_dir():
-        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
-    return folder
-
-
 def file_of(task, variant, response):
     """Where the released repository keeps a cell (PAPER, Table 1)."""
     if task == "wiki":
@@ -45,8 +34,8 @@ def file_of(task, variant, response):
 
 
 @pytest.mark.parametrize("task", STUDY.tasks, ids=lambda task: task.name)
-def test_every_cell_is_the_released_file(task, released, tmp_path, monkeypatch):
-    monkeypatch.setenv(MIRROR, str(released))
+def test_every_cell_is_the_released_file(task, released_data, tmp_path, monkeypatch):
+    monkeypatch.setenv(MIRROR, str(released_data))
     listing = tmp_path / task.name / "SOURCES.json"
     fetch_sources(task.model_dump(mode="json")["sources"], listing)
     tokenizer = ROOT / "tests/data/tokenizer/tokenizer.json"
@@ -55,7 +44,7 @@ def test_every_cell_is_the_released_file(task, released, tmp_path, monkeypatch):
     assert set(cells) == {(variant, response) for variant in task.variants for response in ("correct", "irrelevant")}
     for (variant, response), rows in cells.items():
         seen, expected = {}, {}
-        for row in json.loads((released / file_of(task.name, variant, response)).read_bytes()):
+        for row in json.loads((released_data / file_of(task.name, variant, response)).read_bytes()):
             occurrence = seen[row["instruction"]] = seen.get(row["instruction"], -1) + 1
             identity = sample_id(task.name, row["instruction"], occurrence)
             expected[identity] = (row["instruction"], row["output"])

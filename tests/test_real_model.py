@@ -1,18 +1,14 @@
 """The real models against dense float64 autograd and SVD. Slow."""
 
 import json
-import os
-from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from conftest import ROOT
 from oracle import dense_gradients, dense_statistics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.cli import main
-from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.gradients.measure import Measurer
@@ -48,22 +44,25 @@ def gemma3(tmp_path_factory, root):
     return folder
 
 
-def paper_rows():
-    """First two rows of the paper's GSM8K without chain of thought, from a copy that an environment variable names."""
-    folder = Path(os.environ.get(MIRROR, ROOT.parent / "shared/paper_data"))
-    if not folder.is_dir():
-        pytest.skip(f"the authors' released data are not in {folder}; {MIRROR} may name another folder")
-    return json.loads((folder / "cot_500/gsm8k_train_no_cot.json").read_text())[:2]
+@pytest.fixture(scope="module")
+def own_rows():
+    """Two rows that are always there."""
+    return OWN_ROWS
+
+
+@pytest.fixture(scope="module")
+def paper_rows(released_data):
+    """First two rows of the paper's GSM8K without chain of thought."""
+    return json.loads((released_data / "cot_500/gsm8k_train_no_cot.json").read_text())[:2]
 
 
 @pytest.mark.parametrize(
     ("model", "rows"),
-    [("smollm2", OWN_ROWS), ("smollm2", paper_rows), ("gemma3", OWN_ROWS)],
+    [("smollm2", "own_rows"), ("smollm2", "paper_rows"), ("gemma3", "own_rows")],
     ids=["smollm2", "smollm2, the paper's rows", "gemma3"],
 )
 def test_extract_agrees_with_dense_float64(model, rows, request, tmp_path):
-    folder = request.getfixturevalue(model)
-    rows = rows() if callable(rows) else rows
+    folder, rows = request.getfixturevalue(model), request.getfixturevalue(rows)
     data = tmp_path / "rows.json"
     data.write_text(json.dumps(rows))
     assert (

@@ -7,7 +7,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from layergrad.contracts.config import Study
+from layergrad.contracts.config.study import Study
 from layergrad.contracts.files import write_json
 from layergrad.contracts.versions import package_versions
 

@@ -15,7 +15,7 @@ import urllib.request
 import zipfile
 from pathlib import Path, PurePosixPath
 
-from layergrad.contracts.config import FileSource, JoinSource, PypiSource, UrlSource
+from layergrad.contracts.config.sources import FileSource, JoinSource, PypiSource, UrlSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, whole_folder
 

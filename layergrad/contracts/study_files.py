@@ -7,7 +7,9 @@ import jinja2
 import yaml
 from pydantic import ValidationError
 
-from layergrad.contracts.config import ModelSpec, Study, TaskSpec
+from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.study import Study
+from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_text
 from layergrad.contracts.mistakes import told

@@ -10,7 +10,7 @@ import datasets
 import pandas as pd
 from tokenizers import Tokenizer
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
 from layergrad.contracts.keys import sample_id

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.data.readers.rows import read_fields
 

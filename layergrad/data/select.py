@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import text_sha256
 from layergrad.contracts.keys import RESPONSES

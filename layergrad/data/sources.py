@@ -10,7 +10,7 @@ from typing import Any
 import datasets
 from pydantic import TypeAdapter
 
-from layergrad.contracts.config import FileSource, HubSource, Source
+from layergrad.contracts.config.sources import FileSource, HubSource, Source
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, whole_folder, write_json
 from layergrad.contracts.sources import fetch

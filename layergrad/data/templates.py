@@ -8,7 +8,7 @@ from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.loaders import DictLoader
 from jinja2.sandbox import SandboxedEnvironment
 
-from layergrad.contracts.config import Given, RowField, TaskContent
+from layergrad.contracts.config.tasks import Given, RowField, TaskContent
 from layergrad.contracts.errors import UserError
 
 ROLES = ("correct", "incorrect", "before_error", "after_error", "pool", "provenance")

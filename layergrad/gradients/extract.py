@@ -40,13 +40,11 @@ def extract(
 ) -> None:
     """Measure the shard's share of ``samples`` and write ``<prefix>.parquet`` and ``<prefix>.samples.parquet``.
 
-    With similarity also ``<prefix>.similarity.parquet``.
-
-    ``samples`` has the key columns, ``instruction`` and ``output``, for a user's own data ``sample_index`` and for the
-    control answer_only ``answer``. The
-    batches are planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say
-    what the model is; they go into the tables' metadata and into the fingerprint of the parts. ``parts_folder`` is for
-    this job alone: no other shard may use it.
+    With similarity also ``<prefix>.similarity.parquet``. ``samples`` has the key columns, ``instruction`` and
+    ``output``, for a user's own data ``sample_index`` and for the control answer_only ``answer``. The batches are
+    planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say what the model
+    is; they go into the tables' metadata and into the fingerprint of the parts. ``parts_folder`` is for this job alone:
+    no other shard may use it.
     """
     samples = samples[
         [name for name in (*KEYS, "sample_index", "instruction", "output", "answer") if name in samples.columns]

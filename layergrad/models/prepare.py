@@ -7,7 +7,8 @@ from typing import Any
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PretrainedConfig, PreTrainedModel
 
-from layergrad.contracts.config import HubSource, ModelWeights, PypiSource, Source
+from layergrad.contracts.config.models import ModelWeights
+from layergrad.contracts.config.sources import HubSource, PypiSource, Source
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json, whole_folder, write_json
 from layergrad.contracts.sources import fetch

@@ -11,7 +11,7 @@ from types import ModuleType
 
 import datasets
 
-from layergrad.contracts.config import TaskContent
+from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
 

@@ -13,8 +13,7 @@ from layergrad.data.readers.files import load_json, named
 
 def read(files: dict[str, list[Path]], options: ChampOptions, seed: int, count_tokens: Callable[[str], int]):
     """A row a problem: ``question``, ``answer``, ``solution``, ``detailed``, ``detailed_incorrect``, ``detailed_pool``,
-    ``detailed_author``, ``category``,
-    ``before_error``, ``after_error``; a field that a problem does not have is empty."""
+    ``detailed_author``, ``category``, ``before_error``, ``after_error``; what a problem does not have is empty."""
     path = named(files, "problems", ".json")
     try:
         problems = load_json(path)["problems"].values()

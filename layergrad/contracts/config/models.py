@@ -1,0 +1,80 @@
+"""Model files: ``models/<model>.yaml``."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, model_validator
+
+from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.sources import Source
+from layergrad.contracts.modules import Modules
+from layergrad.contracts.strict import PositiveInt, Strict
+
+Layer = Annotated[int, Field(ge=0)]
+
+
+class Segments(Strict):
+    """First and last layer, counted from 0 and inclusive, of the early, mid and last part of a model."""
+
+    early: tuple[Layer, Layer]
+    mid: tuple[Layer, Layer]
+    last: tuple[Layer, Layer]
+
+    @model_validator(mode="after")
+    def _one_after_the_other(self) -> "Segments":
+        ends = [*self.early, *self.mid, *self.last]
+        if ends != sorted(ends) or self.early[1] == self.mid[0] or self.mid[1] == self.last[0]:
+            raise ValueError(f"segments must follow one another without sharing a layer, {ends} given")
+        return self
+
+
+class ModelWeights(Strict):
+    """What weights and tokenizer of a model are: all that preparing it depends on."""
+
+    name: SafeName
+    source: Source | None = Field(
+        default=None, description="weights and tokenizer: hub repository, directory, GGUF file"
+    )
+    weights: Literal["pretrained", "random"] = "pretrained"
+    architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
+    tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
+    seed: int = Field(default=0, description="for random weights")
+    trust_remote_code: bool = False
+
+    @model_validator(mode="after")
+    def _weights_have_an_origin(self) -> "ModelWeights":
+        if self.weights == "pretrained" and self.source is None:
+            raise ValueError("pretrained weights need a source")
+        if self.weights == "random" and (self.source is None) == (self.architecture is None):
+            raise ValueError("random weights need either a source, whose configuration is taken, or an architecture")
+        if self.architecture is not None and self.tokenizer is None:
+            raise ValueError("an architecture needs a tokenizer")
+        return self
+
+
+class ModelSpec(ModelWeights):
+    """``models/<model>.yaml``."""
+
+    title: str
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    attention: Literal["auto", "sdpa", "eager"] = Field(
+        default="auto", description="auto: sdpa, or eager where the model has no sdpa"
+    )
+    device: Annotated[str, Field(pattern=r"^(auto|cpu|mps|cuda(:\d+)?)$")] = Field(
+        default="auto", description="auto: a CUDA GPU, else MPS, else the CPU"
+    )
+    device_map: Literal["auto"] | None = Field(default=None, description="auto: the layers over all CUDA GPUs")
+    prompt: Literal["plain", "chat"] = "plain"
+    modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
+    segments: Segments | None = None
+    base: SafeName | None = Field(default=None, description="the model it was tuned from")
+    released_as: SafeName | None = Field(default=None, description="its folder in the authors' released statistics")
+    licence: str
+    note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
+    memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
+    seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
+
+    @model_validator(mode="after")
+    def _one_way_to_place_it(self) -> "ModelSpec":
+        if self.device_map and self.device != "auto":
+            raise ValueError(f"device_map auto takes all CUDA GPUs and no device, but device is {self.device}")
+        return self

