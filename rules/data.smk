@@ -1,4 +1,4 @@
-"""Sources to samples: one table a task."""
+"""Sources to samples: one table a task, and one of all that they are taken from."""
 
 
 rule fetch_sources:
@@ -26,9 +26,10 @@ rule fetch_sources:
 rule build_task:
     input:
         sources=rules.fetch_sources.output[0],
-        tokenizer=PATHS.models / STUDY.length_tokenizer / "tokenizer.json",
+        tokenizer=PATHS.models / STUDY.length_tokenizer / "tokenizer.json" if STUDY.length_tokenizer else [],
     output:
-        PATHS.data / "{task}.parquet",
+        samples=PATHS.data / "{task}.parquet",
+        pool=PATHS.data / "{task}.pool.parquet",
     log:
         PATHS.logs / "build_task" / "{task}.log",
     benchmark:

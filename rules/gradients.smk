@@ -62,7 +62,7 @@ rule diagnose_model:
 rule extract_gradients:
     input:
         card=rules.prepare_model.output.card,
-        samples=rules.build_task.output[0],
+        samples=rules.build_task.output.samples,
         # It must be there, but a newer one measures nothing again.
         diagnosis=ancient(rules.diagnose_model.output[0]),
     output:

@@ -5,7 +5,7 @@ rule compute_statistics:
     input:
         gradients=rules.merge_gradients.output.gradients,
         samples=rules.merge_gradients.output.samples,
-        data=rules.build_task.output[0],
+        data=rules.build_task.output.samples,
     output:
         [
             PATHS.statistics / "{model}" / "{task}" / f"{table}.{kind}"

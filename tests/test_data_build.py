@@ -6,6 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from snakemake.io import InputFiles, OutputFiles
 
 from layergrad.contracts import tables
 from layergrad.contracts.config.tasks import TaskSpec
@@ -77,7 +78,7 @@ def build(listing, root):
 
     def built(seed=0, method="length_matched", **changes):
         tokenizer = root / "tests/data/tokenizer/tokenizer.json"
-        return build_task(make_task(**changes), TEMPLATES, listing, tokenizer, seed, method)[0]
+        return build_task(make_task(**changes), TEMPLATES, listing, tokenizer, seed, method).samples
 
     return built
 
@@ -156,7 +157,7 @@ def test_identical_questions_keep_ids_of_their_own(tmp_path, root):
     fetch_sources({"rows": {"file": str(tmp_path / "rows.json")}}, tmp_path / "towns" / "SOURCES.json")
     task = make_task(variants={"none": VARIANTS["none"]}, samples={"none": {"correct": 4, "irrelevant": 3}}, group=None)
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
-    frame, _ = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, "length_matched")
+    frame = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, "length_matched").samples
     correct = frame[frame["response"] == "correct"].set_index("sample_id")["output"].to_dict()
     same = {sample_id("towns", "Same?", n): str(n + 1) for n in range(3)}
     other = sample_id("towns", "Other?", 0)
@@ -179,7 +180,7 @@ def test_rows_of_one_question_do_not_lend_each_other_the_true_answer(tmp_path, r
         group=None,
     )
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
-    frame, _ = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, method)
+    frame = build_task(task, TEMPLATES, tmp_path / "towns" / "SOURCES.json", tokenizer, 0, method).samples
     texts = frame.pivot(index="sample_id", columns="response", values="output")
     assert len(texts) == 3
     assert not any(true in row.irrelevant for row in texts.itertuples() if true in row.correct)
@@ -224,7 +225,7 @@ def test_the_table_and_its_facts(listing, root, tmp_path):
     tokenizer = root / "tests/data/tokenizer/tokenizer.json"
     for name in ("one.parquet", "another.parquet"):
         task = make_task(title=name, note=name, attribution=name, variants=set_tokens(len(name)))
-        frame, facts = build_task(task.content(), TEMPLATES, listing, tokenizer, 0, "length_matched")
+        frame, _, facts = build_task(task.content(), TEMPLATES, listing, tokenizer, 0, "length_matched")
         write_table(frame, tmp_path / name, tables.SAMPLES, facts)
     assert file_sha256(tmp_path / "one.parquet") == file_sha256(tmp_path / "another.parquet")
     facts = read_facts(tmp_path / "one.parquet")
@@ -252,11 +253,20 @@ def test_scripts_build_the_miniature_tasks(root, in_root, tmp_path):
             controls=study.controls,
             max_length=study.max_length,
         )
-        inputs = SimpleNamespace(sources=str(sources), tokenizer="tests/data/tokenizer/tokenizer.json")
-        output = tmp_path / f"{task.name}.parquet"
-        build = SimpleNamespace(rule="build_task", log=log, input=inputs, output=[str(output)], params=params)
+        inputs = {"sources": str(sources), "tokenizer": "tests/data/tokenizer/tokenizer.json"}
+        output = {name: str(tmp_path / f"{task.name}.{name}.parquet") for name in ("samples", "pool")}
+        build = SimpleNamespace(
+            rule="build_task",
+            log=log,
+            input=InputFiles(fromdict=inputs),
+            output=OutputFiles(fromdict=output),
+            params=params,
+        )
         runpy.run_path(str(root / "scripts/build_task.py"), {"snakemake": build})
-        counts = read_table(output).groupby(["variant", "response"]).size().to_dict()
+        samples, pool = (read_table(path) for path in output.values())
+        plain = samples[samples["control"] == "none"]
+        assert len(plain.merge(pool)) == len(plain)  # every column the same in both
+        counts = samples.groupby(["variant", "response"]).size().to_dict()
         for variant in task.variants:
             for response, count in task.samples_of(variant).model_dump().items():
                 assert counts.get((variant, response), 0) == count

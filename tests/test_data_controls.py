@@ -38,7 +38,7 @@ def build(tmp_path, root):
         task = make_task(**({"variants": variants, "samples": SAMPLES} | changes))
         tokenizer = root / "tests/data/tokenizer/tokenizer.json"
         listing = tmp_path / "towns" / "SOURCES.json"
-        frame, facts = build_task(task, templates, listing, tokenizer, 0, "length_matched", controls, max_length)
+        frame, _, facts = build_task(task, templates, listing, tokenizer, 0, "length_matched", controls, max_length)
         assert facts["controls"] == controls
         write_table(frame, tmp_path / "t.parquet", SCHEMA, facts)  # refuses keys that repeat
         return frame

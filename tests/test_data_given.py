@@ -65,7 +65,7 @@ def built(task, tmp_path):
     listing = tmp_path / task.name / "SOURCES.json"
     fetch_sources(task.model_dump(mode="json")["sources"], listing)
     tokenizer = ROOT / "tests/data/tokenizer/tokenizer.json"
-    return build_task(task, {}, listing, tokenizer, 0, "length_matched")[0]
+    return build_task(task, {}, listing, tokenizer, 0, "length_matched").samples
 
 
 def test_texts_are_those_of_the_sources_to_the_byte(mirror, tmp_path):

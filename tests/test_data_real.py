@@ -37,7 +37,7 @@ def task(tmp_path_factory, root, words):
             listing = tmp_path_factory.mktemp(name) / "SOURCES.json"
             fetch_sources(spec.sources, listing)
             rows = read_rows(spec, fetched_files(listing), study.seed, token_counter(words)).to_pandas()
-            frame, _ = build_task(spec, study.template_texts(spec), listing, words, study.seed, "length_matched")
+            frame = build_task(spec, study.template_texts(spec), listing, words, study.seed, "length_matched").samples
             built[name] = spec, rows, frame
         return built[name]
 

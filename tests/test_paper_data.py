@@ -38,8 +38,7 @@ def test_every_cell_is_the_released_file(task, released_data, tmp_path, monkeypa
     monkeypatch.setenv(MIRROR, str(released_data))
     listing = tmp_path / task.name / "SOURCES.json"
     fetch_sources(task.model_dump(mode="json")["sources"], listing)
-    tokenizer = ROOT / "tests/data/tokenizer/tokenizer.json"
-    frame, _ = build_task(task.content(), STUDY.template_texts(task), listing, tokenizer, 0, "length_matched")
+    frame = build_task(task.content(), STUDY.template_texts(task), listing, None, 0, "length_matched").samples
     cells = dict(iter(frame.groupby(["variant", "response"])))
     assert set(cells) == {(variant, response) for variant in task.variants for response in ("correct", "irrelevant")}
     for (variant, response), rows in cells.items():

@@ -35,6 +35,7 @@ class StudyPaths:
         self.shards = self.root / "shards"
         self.parts = self.root / "parts"
         self.gradients = self.root / "gradients"
+        self.audit = self.root / "audit"
         self.statistics = self.root / "statistics"
         self.figures = self.root / "figures"
         self.tables = self.root / "tables"

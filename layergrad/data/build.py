@@ -1,10 +1,11 @@
 """From the fetched files of a task to its table of samples."""
 
 import importlib.metadata
+import itertools
 import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import datasets
 import pandas as pd
@@ -13,7 +14,7 @@ from tokenizers import Tokenizer
 from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256, read_json, text_sha256
-from layergrad.contracts.keys import sample_id
+from layergrad.contracts.keys import RESPONSES, sample_id
 from layergrad.data.controls import control_rows
 from layergrad.data.given import with_given
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
@@ -28,23 +29,34 @@ Method = Literal["length_matched", "shuffled"]
 PACKAGES = ("datasets", "jinja2", "mwparserfromhell", "scipy", "sentencex", "tokenizers")
 
 
+class Built(NamedTuple):
+    """What a task is made into; both tables have the columns of ``contracts.tables.SAMPLES``."""
+
+    samples: pd.DataFrame
+    """The responses that are measured."""
+    pool: pd.DataFrame
+    """Every response of every row, from which the samples are taken."""
+    facts: dict[str, Any]
+    """What both were made from."""
+
+
 def build_task(
     task: TaskContent,
     templates: Mapping[str, str],
     listing: str | Path,
-    tokenizer: str | Path,
+    tokenizer: str | Path | None,
     seed: int,
     method: Method,
     controls: Sequence[str] = (),
     max_length: int = 1024,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The samples of a task, with the columns of ``contracts.tables.SAMPLES``, and the facts they were made from.
+) -> Built:
+    """The samples of a task, the pool they are taken from, and the facts both were made from.
 
     ``listing`` is what ``fetch_sources`` wrote; ``templates`` are texts by file name; ``tokenizer`` is a
-    ``tokenizer.json``, whose tokens measure length. Raises ``UserError`` for rows, templates and counts that do not
-    fit.
+    ``tokenizer.json``, whose tokens measure length; a task that does not measure any needs none. Raises ``UserError``
+    for rows, templates and counts that do not fit.
     """
-    count_tokens = token_counter(tokenizer)
+    count_tokens = token_counter(tokenizer) if tokenizer else None
     files = fetched_files(listing)
     rows = read_rows(task, files, seed, count_tokens)
     rendered = with_given(render(rows, task, Templates(task, templates)), task, files)
@@ -60,14 +72,14 @@ def build_task(
         "max_length": max_length,
         "templates": {name: text_sha256(templates[name]) for name in task.templates()},
         "sources": read_json(listing),
-        "length_tokenizer": file_sha256(tokenizer),
+        "length_tokenizer": file_sha256(tokenizer) if tokenizer else None,
         "versions": {package: importlib.metadata.version(package) for package in PACKAGES},
     }
     plain = samples(rendered, task, seed)
     controlled = control_rows(plain, rendered, responses, controls, seed, count_tokens, max_length)
     frame = pd.concat([plain, controlled], ignore_index=True)
     logger.info("%s: %d responses", task.name, len(frame))
-    return frame, facts
+    return Built(frame, pool(rendered, task), facts)
 
 
 def token_counter(path: str | Path) -> CountTokens:
@@ -121,6 +133,14 @@ def samples(rendered: pd.DataFrame, task: TaskContent, seed: int) -> pd.DataFram
     return pd.concat(
         [_cell(rows, task, variant, response) for (variant, response), rows in select(rendered, task, seed).items()],
         ignore_index=True,
+    )
+
+
+def pool(rendered: pd.DataFrame, task: TaskContent) -> pd.DataFrame:
+    """Every response that there is as rows of the same kind."""
+    cells = [cell for cell in itertools.product(task.variants, RESPONSES) if ".".join(cell) in rendered]
+    return pd.concat(
+        [_cell(rendered[rendered[".".join(cell)] != ""], task, *cell) for cell in cells], ignore_index=True
     )
 
 

@@ -50,7 +50,12 @@ class Study(Strict):
     max_length: PositiveInt = 1024
     paper_compat: bool = False
     irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
-    length_tokenizer: str = Field(description="the model whose tokens measure length where data are made")
+    length_tokenizer: str | None = Field(
+        default=None, description="the model whose tokens measure length; needed where responses are made or cut here"
+    )
+    released: str | None = Field(
+        default=None, description="a folder with the authors' released statistics, which take the place of measurements"
+    )
     projections: Literal["attention", "attention+mlp"] = "attention"
     extremes: bool = True
     similarity: bool = Field(default=False, description="also the cosines between gradients of one response")
@@ -63,8 +68,12 @@ class Study(Strict):
         for kind, names in (("models", [m.name for m in self.models]), ("tasks", [t.name for t in self.tasks])):
             if len(set(names)) != len(names):
                 raise ValueError(f"{kind} names one of {names} twice")
-        if self.length_tokenizer not in {model.name for model in self.models}:
-            raise ValueError(f"length_tokenizer is {self.length_tokenizer}, which is not among the models of the study")
+        makes = [task.name for task in self.tasks if self.controls or task.measures_length()]
+        if makes and self.length_tokenizer not in {model.name for model in self.models}:
+            raise ValueError(
+                f"length_tokenizer is {self.length_tokenizer}, which is not among the models of the study; "
+                f"responses of {makes[0]} are made here by the length of others"
+            )
         return self
 
     @model_validator(mode="after")

@@ -146,6 +146,11 @@ class TaskContent(Strict):
                 return any(getattr(spec, needed) and spec.incorrect for spec in self.variants.values())
         return True
 
+    def measures_length(self) -> bool:
+        """Whether making the task's responses takes a tokenizer: not where sources hold all of them ready."""
+        ready = all(isinstance(spec.correct, Given) and spec.irrelevant for spec in self.variants.values())
+        return self.reader != "rows" or not ready
+
     def given(self) -> dict[tuple[str, str], str]:
         """By (variant, response), the source that holds these responses ready."""
         return {
