@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pandas as pd
 import pytest
-from snakemake.io import InputFiles, OutputFiles
+from snakemake.iocontainers import InputFiles, OutputFiles
 
 from layergrad.contracts import tables
 from layergrad.contracts.config.tasks import TaskSpec
