@@ -80,6 +80,8 @@ rule extract_gradients:
         prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
         parts=str(PATHS.parts / "{model}" / "{task}.{shard}"),
         shards=STUDY.gradients.shards,
+        merged=str(GRADIENTS),
+        controls=lambda wildcards: STUDY.model(wildcards.model).untrained_of is None,
         code=code_version(*MEASUREMENT),
     message:
         "Measuring the gradients of {wildcards.task} on {wildcards.model}, shard {wildcards.shard}"

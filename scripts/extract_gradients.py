@@ -9,6 +9,17 @@ from layergrad.models.prepare import read_card
 with rule(snakemake):
     card, origin = read_card(snakemake.input.card)
     samples = read_table(snakemake.input.samples)
+    if not snakemake.params.controls:
+        samples = samples[samples["control"] == "none"]
     shard = Shard(int(snakemake.wildcards.shard), snakemake.params.shards)
     settings = Settings(**snakemake.params.settings, threads=snakemake.threads)
-    extract(samples, origin, card, settings, snakemake.params.prefix, snakemake.params.parts, shard)
+    extract(
+        samples,
+        origin,
+        card,
+        settings,
+        snakemake.params.prefix,
+        snakemake.params.parts,
+        shard,
+        earlier=snakemake.params.merged,
+    )

@@ -10,14 +10,14 @@ _SET_UP_SECONDS = 120  # core-seconds of a study beside its gradients: downloads
 _LOAD_SECONDS = 10  # core-seconds to load a model, once a gradient job
 
 
-def task_tokens(study: Study, task: TaskSpec) -> int:
+def task_tokens(study: Study, model: ModelSpec, task: TaskSpec) -> int:
     """Tokens of all responses of a task with their prompts, as its file declares them."""
-    return sum(spec.tokens * _responses(study, task, variant) for variant, spec in task.variants.items())
+    return sum(spec.tokens * _responses(study, model, task, variant) for variant, spec in task.variants.items())
 
 
 def job_seconds(study: Study, model: ModelSpec, task: TaskSpec) -> float:
     """Core-seconds of one gradient job, a shard of a (model, task)."""
-    tokens = task_tokens(study, task) / study.gradients.shards
+    tokens = task_tokens(study, model, task) / study.gradients.shards
     return _LOAD_SECONDS + tokens / 1000 * model.seconds_per_1000_tokens
 
 
@@ -35,7 +35,7 @@ def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
     seconds = study.gradients.shards * sum(job_seconds(study, model, task) for model, task in jobs)
     largest = max(model.memory_mb for model in study.models)
     at_once = max(1, min(cores // study.gradients.threads, memory_mb // largest, len(jobs) * study.gradients.shards))
-    responses = sum(_responses(study, task, variant) for _, task in jobs for variant in task.variants)
+    responses = sum(_responses(study, model, task, variant) for model, task in jobs for variant in task.variants)
     minutes = math.ceil((seconds / (at_once * study.gradients.threads) + _SET_UP_SECONDS) / 60)
     return (
         f"Study {study.name}: {responses} responses to be measured, {len(study.models)} model(s), {len(study.tasks)} "
@@ -44,19 +44,23 @@ def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
     )
 
 
-def _responses(study: Study, task: TaskSpec, variant: str) -> int:
+def _responses(study: Study, model: ModelSpec, task: TaskSpec, variant: str) -> int:
     plain = sum(task.samples_of(variant).model_dump().values())
+    if model.untrained_of:
+        return plain
     return plain + sum(_controlled(task, variant, control) for control in study.controls if task.gives(control))
 
 
 def _controlled(task: TaskSpec, variant: str, control: str) -> int:
-    """Responses of one control, at most: samples are nested, so the fewest of a pair have both."""
+    """Responses of one control, at most: samples are nested, so the fewest of a pair have both.
+
+    Of responses that are cut to equal length the shortest stays as it was, and is not measured again.
+    """
     spec, count = task.variants[variant], task.samples_of(variant)
     pairs = min(count.correct, count.incorrect)
     match control:
         case "equal_length":
-            irrelevant = min(count.correct, count.irrelevant)
-            return max(pairs, irrelevant) + pairs + irrelevant
+            return pairs + min(count.correct, count.irrelevant)
         case "answer_only":
             return count.correct if variant == "none" else sum(count.model_dump().values())
         case "irrelevant_shuffled":

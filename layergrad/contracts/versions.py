@@ -15,6 +15,7 @@ MEASUREMENT = (
     "gradients/batches.py",
     "gradients/capture.py",
     "gradients/controls.py",
+    "gradients/earlier.py",
     "gradients/extract.py",
     "gradients/lapack.py",
     "gradients/loading.py",

@@ -18,23 +18,37 @@ def plan_batches(encoded: list[EncodedResponse], batch_tokens: int) -> list[list
     """Rows of each batch, the longest first, so that shards dealt out in turn take about the same time.
 
     A batch has at most ``batch_tokens`` tokens with its padding, or else one sample. Samples of about one length lie
-    side by side, so there is little padding.
+    side by side, so there is little padding. Rows of the same tokens share a batch and count as one.
     """
+    alike: dict[tuple, list[int]] = {}
+    for row, sample in enumerate(encoded):
+        alike.setdefault(sample.content, []).append(row)
     batches: list[list[int]] = []
-    for row in sorted(range(len(encoded)), key=lambda row: (-len(encoded[row].ids), row)):
-        widest = len(encoded[batches[-1][0]].ids) if batches else 0
-        if batches and widest * (len(batches[-1]) + 1) <= batch_tokens:
-            batches[-1].append(row)
+    widest = fill = 0
+    for rows in sorted(alike.values(), key=lambda rows: (-len(encoded[rows[0]].ids), rows[0])):
+        if batches and widest * (fill + 1) <= batch_tokens:
+            batches[-1] += rows
+            fill += 1
         else:
-            batches.append([row])
+            batches.append(rows)
+            widest, fill = len(encoded[rows[0]].ids), 1
     return batches
 
 
+def distinct(batch: list[EncodedResponse]) -> list[EncodedResponse]:
+    """The samples without those whose tokens have come before: what is measured of a batch."""
+    return list({sample.content: sample for sample in batch}.values())
+
+
 def measure_batch(measurer: Measurer, batch: list[EncodedResponse]) -> list[Measurement]:
-    """Measure a batch as far as it goes: a response without tokens, or too long for the memory, is a failure."""
-    possible = [encoded for encoded in batch if encoded.n_response]
-    measured = iter(_measure_what_fits(measurer, possible) if possible else [])
-    return [next(measured) if encoded.n_response else _nothing_to_measure(encoded) for encoded in batch]
+    """Measure a batch as far as it goes: a response without tokens, or too long for the memory, is a failure.
+
+    Samples of the same tokens are measured once. So a control that leaves a response as it was costs nothing.
+    """
+    possible = distinct([encoded for encoded in batch if encoded.n_response])
+    outcomes = _measure_what_fits(measurer, possible) if possible else []
+    measured = {encoded.content: outcome for encoded, outcome in zip(possible, outcomes, strict=True)}
+    return [measured.get(encoded.content) or _nothing_to_measure(encoded) for encoded in batch]
 
 
 def batch_table(keys: pd.DataFrame, batch: list[EncodedResponse], measurer: Measurer) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, 
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
 from layergrad.gradients.batches import batch_table, plan_batches
 from layergrad.gradients.controls import cut_to_shortest, without_and_with_loss
+from layergrad.gradients.earlier import take_over
 from layergrad.gradients.loading import load_measurer, resolve
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.parts import Parts
@@ -37,6 +38,7 @@ def extract(
     prefix: str | Path,
     parts_folder: str | Path,
     shard: Shard = WHOLE,
+    earlier: str | Path | None = None,
 ) -> None:
     """Measure the shard's share of ``samples`` and write ``<prefix>.parquet`` and ``<prefix>.samples.parquet``.
 
@@ -44,7 +46,8 @@ def extract(
     ``output``, for a user's own data ``sample_index`` and for the control answer_only ``answer``. The batches are
     planned on all of them, so that a sample's batch does not depend on the sharding. ``model_facts`` say what the model
     is; they go into the tables' metadata and into the fingerprint of the parts. ``parts_folder`` is for this job alone:
-    no other shard may use it.
+    no other shard may use it. ``earlier`` is where merged tables of an earlier run may lie, to be used if they are of
+    the very same.
     """
     samples = samples[
         [name for name in (*KEYS, "sample_index", "instruction", "output", "answer") if name in samples.columns]
@@ -64,8 +67,10 @@ def extract(
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
-    parts = Parts(parts_folder, facts)
     keyed = samples.drop(columns=["instruction", "output", "answer"], errors="ignore")
+    if earlier and take_over(earlier, prefix, keyed.iloc[[row for batch in batches for row in batch]], facts):
+        return
+    parts = Parts(parts_folder, facts)
 
     def load() -> Measurer:
         return load_measurer(origin, skeleton, settings, [[encoded[row] for row in batch] for batch in batches])

@@ -3,6 +3,7 @@
 import torch
 from transformers import PreTrainedModel
 
+from layergrad.gradients.batches import distinct
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings
 from layergrad.models.load import ModelOrigin, load_model, resolve_attention, resolve_device
@@ -39,13 +40,14 @@ def load_measurer(
 
     Raises ``UserError`` if the weights and the largest batch do not fit into memory, before they are loaded.
     """
+    measured = [distinct(batch) for batch in batches]
     needed = needed_bytes(
         skeleton,
         find_projections(skeleton, settings.projections, settings.modules),
         settings.dtype,
         settings.attention,
-        tokens=max(len(batch) * len(batch[0].ids) for batch in batches),
-        response_tokens=max(sum(encoded.n_response for encoded in batch) for batch in batches),
+        tokens=max(len(batch) * len(batch[0].ids) for batch in measured),
+        response_tokens=max(sum(encoded.n_response for encoded in batch) for batch in measured),
     )
     device = resolve_device(settings.device, settings.dtype)
     check_memory(type(skeleton).__name__, needed, device, all_gpus=bool(settings.device_map))

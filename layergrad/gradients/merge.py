@@ -5,6 +5,7 @@ import logging
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, read_facts, read_table, write_table
@@ -27,6 +28,12 @@ def find_shards(prefix: str) -> list[str]:
     return wanted
 
 
+def table_schemas(similarity: bool) -> dict[str, pa.Schema]:
+    """By the end of its name, every table of gradients."""
+    tables = {".parquet": GRADIENTS, ".samples.parquet": MEASURED_SAMPLES}
+    return tables | ({".similarity.parquet": SIMILARITY} if similarity else {})
+
+
 def merge(prefixes: list[str], prefix: str | Path, max_failure_rate: float = 1.0) -> None:
     """Join the tables of every shard and write them under ``prefix``, sorted by key.
 
@@ -37,9 +44,7 @@ def merge(prefixes: list[str], prefix: str | Path, max_failure_rate: float = 1.0
     for shard, found in zip(prefixes, facts, strict=True):
         if found != facts[0]:
             raise UserError(f"{shard}: made from another model, samples, settings or code than {prefixes[0]}")
-    tables = {".parquet": GRADIENTS, ".samples.parquet": MEASURED_SAMPLES}
-    if facts[0]["settings"]["similarity"]:
-        tables[".similarity.parquet"] = SIMILARITY
+    tables = table_schemas(facts[0]["settings"]["similarity"])
     joined = {end: pd.concat([read_table(f"{shard}{end}") for shard in prefixes], ignore_index=True) for end in tables}
     refuse_failures(joined[".samples.parquet"], prefix, max_failure_rate)
     for end, schema in tables.items():

@@ -27,6 +27,11 @@ class EncodedResponse:
         """Number of positions whose next token is a response token; a first token has none before it."""
         return max(0, len(self.ids) - max(1, self.start))
 
+    @property
+    def content(self) -> tuple[tuple[int, ...], int]:
+        """All that a measurement depends on: samples that have it in common have the same numbers."""
+        return self.ids, self.start
+
     def cut(self, n_response: int) -> "EncodedResponse":
         """The same with its first so many response tokens alone."""
         return EncodedResponse(self.ids[: max(1, self.start) + n_response], self.start, self.truncated)

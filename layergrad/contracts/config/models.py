@@ -67,6 +67,11 @@ class ModelSpec(ModelWeights):
     modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
     segments: Segments | None = None
     base: SafeName | None = Field(default=None, description="the model it was tuned from")
+    untrained_of: SafeName | None = Field(
+        default=None,
+        description="the model whose architecture this is, with random weights; it is measured without controls, being "
+        "one itself",
+    )
     released_as: SafeName | None = Field(default=None, description="its folder in the authors' released statistics")
     licence: str
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
@@ -77,4 +82,10 @@ class ModelSpec(ModelWeights):
     def _one_way_to_place_it(self) -> "ModelSpec":
         if self.device_map and self.device != "auto":
             raise ValueError(f"device_map auto takes all CUDA GPUs and no device, but device is {self.device}")
+        return self
+
+    @model_validator(mode="after")
+    def _untrained_is_random(self) -> "ModelSpec":
+        if self.untrained_of and self.weights != "random":
+            raise ValueError(f"untrained_of {self.untrained_of} needs weights: random, but weights are {self.weights}")
         return self
