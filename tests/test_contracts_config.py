@@ -196,6 +196,11 @@ MISTAKES = {
         r"sources.rows.sha256: ",
     ),
     "missing field": ("models/tiny-llama.yaml", {"weights": "pretrained"}, "pretrained weights need a source"),
+    "untrained with weights": (
+        "models/tiny-llama.yaml",
+        {"weights": "pretrained", "source": {"file": "x"}, "architecture": None, "untrained_of": "other"},
+        "tiny-llama.yaml: untrained_of other needs weights: random, but weights are pretrained",
+    ),
     "unknown dtype": (
         "models/tiny-llama.yaml",
         {"dtype": "int8"},

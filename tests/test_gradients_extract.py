@@ -201,3 +201,62 @@ def test_numbers_do_not_depend_on_the_batches(samples, tiny_model_folder, tmp_pa
     for tokens in (300, 4000):
         batched = read_table(tmp_path / f"{tokens}.parquet")
         pd.testing.assert_frame_equal(alone, batched, rtol=1e-4, atol=1e-7)
+
+
+def test_rows_of_the_same_tokens_are_measured_once(samples, tiny_model_folder, tmp_path, monkeypatch):
+    twins = samples.assign(response="irrelevant")  # word for word the correct responses
+    run(samples, tiny_model_folder, tmp_path / "alone")
+    measured = []
+    measure = Measurer.measure
+    monkeypatch.setattr(Measurer, "measure", lambda self, batch: measured.extend(batch) or measure(self, batch))
+    run(pd.concat([samples, twins], ignore_index=True), tiny_model_folder, tmp_path / "both")
+    assert len(measured) == len(samples)
+    both = read_table(tmp_path / "both.parquet")
+    for response in ("correct", "irrelevant"):
+        rows = both[both["response"] == response].assign(response="correct").reset_index(drop=True)
+        pd.testing.assert_frame_equal(rows, read_table(tmp_path / "alone.parquet"))
+
+
+def test_the_same_tokens_with_another_start_are_measured_apart():
+    ids = tuple(range(9))
+    encoded = [EncodedResponse(ids, start, truncated=False) for start in (2, 5, 2)]
+    assert plan_batches(encoded, 1) == [[0, 2], [1]]
+    assert plan_batches(encoded, 18) == [[0, 2, 1]]
+
+
+def test_an_earlier_run_of_the_very_same_is_taken_whatever_its_shards(
+    samples, tiny_model_folder, tmp_path, monkeypatch
+):
+    run(samples, tiny_model_folder, tmp_path / "earlier")
+    monkeypatch.setattr(job, "load_measurer", lambda *given: pytest.fail("a model was loaded"))
+    origin = ModelOrigin.of(str(tiny_model_folder))
+    given = (samples, origin, origin_facts(origin), Settings())
+    for index in (1, 2):
+        shard = Shard(index, 2)
+        prefix = f"{tmp_path / 'again'}{shard.suffix}"
+        extract(*given, prefix, tmp_path / "parts", shard, earlier=tmp_path / "earlier")
+    merge(find_shards(str(tmp_path / "again")), tmp_path / "again")
+    assert digest(tmp_path / "again") == digest(tmp_path / "earlier")
+
+
+@pytest.mark.parametrize("what", ["missing", "damaged", "other settings", "other samples", "failed"])
+def test_an_earlier_run_of_anything_else_is_not_taken(samples, tiny_model_folder, tmp_path, monkeypatch, what):
+    earlier = tmp_path / "earlier"
+    before = samples.copy()
+    if what == "other samples":
+        before.loc[0, "output"] += " indeed"
+    if what == "failed":
+        samples.loc[0, "instruction"] = before.loc[0, "instruction"] = "pens " * 600
+    if what != "missing":
+        run(before, tiny_model_folder, earlier, max_length=100 if what == "other settings" else 1024)
+    if what == "damaged":
+        path = tmp_path / "earlier.samples.parquet"
+        path.write_bytes(path.read_bytes()[:200])
+    run(samples, tiny_model_folder, tmp_path / "truth")
+    origin = ModelOrigin.of(str(tiny_model_folder))
+    given = (samples, origin, origin_facts(origin), Settings(), tmp_path / "g", tmp_path / "parts")
+    load, loaded = job.load_measurer, []
+    monkeypatch.setattr(job, "load_measurer", lambda *given: loaded.append(given) or load(*given))
+    extract(*given, earlier=earlier)
+    assert len(loaded) == 1
+    assert digest(tmp_path / "g") == digest(tmp_path / "truth")

@@ -67,7 +67,8 @@ def skeleton_of(name):
 
 
 def test_ten_models_in_five_pairs(paper):
-    assert len(paper.models) == 10
+    trained = [model for model in paper.models if not model.untrained_of]
+    assert len(trained) == 10
     tuned = [model for model in paper.models if model.base]
     assert {model.base for model in tuned} == set(ARCHITECTURES)
     for model in tuned:
@@ -76,7 +77,16 @@ def test_ten_models_in_five_pairs(paper):
         assert model.released_as == f"{base.released_as}_it_new"
         assert (base.segments, base.licence) == (model.segments, model.licence)
     assert {model.dtype for model in paper.models} == {"float32"}
-    assert len({(model.source.hub, model.source.revision) for model in paper.models}) == 10
+    assert len({(model.source.hub, model.source.revision) for model in trained}) == 10
+
+
+def test_every_base_has_an_untrained_twin(paper):
+    twins = {model.untrained_of: model for model in paper.models if model.untrained_of}
+    assert set(twins) == set(ARCHITECTURES)
+    for name, twin in twins.items():
+        same = {"source", "dtype", "prompt", "segments", "memory_mb", "seconds_per_1000_tokens"}
+        assert twin.model_dump(include=same) == paper.model(name).model_dump(include=same)
+        assert twin.weights == "random"
 
 
 def test_segments_are_those_of_the_paper(paper):
@@ -91,7 +101,7 @@ def test_declared_memory_covers_the_longest_response_and_little_more(paper, name
     assert paper.gradients.batch_tokens == paper.max_length == 1024
     needed = needed_bytes(skeleton, find_projections(skeleton), "float32", attention, 1024, 1024) / 1e6
     for model in paper.models:
-        if name in (model.name, model.base):
+        if name in (model.name, model.base, model.untrained_of):
             assert needed + 800 < model.memory_mb < 1.1 * needed + 800
             assert model.memory_mb < 80_000
 
@@ -138,5 +148,6 @@ def test_a_dry_run_lists_the_whole_graph_quickly_and_reaches_for_nothing(paper, 
     assert seconds < 30
     reached = set((tmp_path / "reached").read_text().splitlines())
     assert "watching" in reached
-    assert reached <= {"watching", "program which", "program uname"}  # which executors there are, and on what machine
+    # Which executors there are, on what machine, and where SLURM is installed its version.
+    assert reached <= {"watching", "program which", "program uname", "program scontrol"}
     assert not (tmp_path / "empty/results").exists()
