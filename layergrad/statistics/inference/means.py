@@ -10,8 +10,7 @@ from layergrad.statistics.inference.resamples import Resamples
 def paired_log_ratio(a: np.ndarray, b: np.ndarray, resamples: Resamples) -> Estimate:
     """Mean over units of log(a / b); ``a`` and ``b`` (n,) are positive.
 
-    Both are of the same units, in the order of the draws. A unit where either is zero or null has no ratio and is not in
-    ``n``.
+    Both are of the same units, in the order of the draws; one where either is zero or null is not in ``n``.
     """
     return paired_mean(_log(a) - _log(b), resamples)
 
