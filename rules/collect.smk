@@ -4,6 +4,7 @@ PHASES = {
     "data": each(*rules.build_task.output),
     "gradients": each(*rules.merge_gradients.output),
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
+    "claims": list(rules.evaluate_claims.output),
     "figures": each(*rules.draw_figures.output),
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
@@ -44,6 +45,11 @@ rule gradients:
 rule statistics:
     input:
         PATHS.statistics / "MANIFEST.json",
+
+
+rule claims:
+    input:
+        PATHS.claims / "MANIFEST.json",
 
 
 rule report:

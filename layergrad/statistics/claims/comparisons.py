@@ -1,0 +1,244 @@
+"""What a claim compares: the interface, and comparisons of sizes of single responses, averaged over samples."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from layergrad.contracts.keys import REASONING_VARIANTS
+from layergrad.statistics.claims.evidence import Case, Group
+from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, Expectation
+from layergrad.statistics.claims.scores import Score, SizeRatio
+from layergrad.statistics.differences import absolute
+from layergrad.statistics.inference import Estimate, unpaired_mean
+
+FLOOR_DRAWS = 200
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a comparison finds for one projection: an estimate in ``unit``, the p value of its side of the claim."""
+
+    projection: str | None
+    estimate: Estimate
+    p: float
+    side: int
+    unit: str = "log ratio"
+    contrast: str | None = None
+    """Where it is another one than that of the comparison."""
+    absolute: float = np.nan
+    """Absolute relative difference of the two mean curves, as in the paper's code, and what noise alone makes of it."""
+    floor: float = np.nan
+    note: str = ""
+    """What else a reader must know of a number that has no verdict."""
+
+
+class Comparison(ABC):
+    """A statistic of some groups of responses, and what the claim expects of it.
+
+    It is evaluated in two steps, so that the flips of all comparisons of a task are one matrix product: ``scores`` are
+    columns (n, any number) of values a sample, whose means are then given to ``results`` as estimates.
+    """
+
+    contrast: str
+    quantity: str = "nuclear_norm"
+
+    @property
+    @abstractmethod
+    def groups(self) -> tuple[Group, ...]:
+        """All responses that it needs of a task."""
+
+    @property
+    @abstractmethod
+    def statistic(self) -> str:
+        """What is estimated and how it is tested, in words."""
+
+    @property
+    @abstractmethod
+    def expected(self) -> str:
+        """What the claim expects of it, in words."""
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What decides which controls mean something for it."""
+        return traits_of(self.groups)
+
+    def scores(self, case: Case) -> np.ndarray:
+        """Values a sample of the task, null for samples that do not take part. Raises ``MissingDataError``."""
+        return np.empty((case.responses.n_units, 0))
+
+    @abstractmethod
+    def results(self, case: Case, means: list[Estimate]) -> list[Result]:
+        """One result a projection; ``means`` are those of ``scores``. Raises ``MissingDataError``."""
+
+
+def traits_of(groups: tuple[Group, ...]) -> frozenset[str]:
+    """What follows from the responses alone."""
+    others = [group for group in groups if group.response != "correct"]
+    found = {
+        "others": bool(others),
+        "detailed_others": all(group.variant == "detailed" for group in groups),
+        "variants": not others and all(group.variant in REASONING_VARIANTS for group in groups),
+        "one_model": all(group.of == "model" for group in groups),
+    }
+    return frozenset(name for name, there in found.items() if there)
+
+
+@dataclass(frozen=True)
+class Mean(Comparison):
+    """Mean over samples of a score."""
+
+    contrast: str
+    score: Score
+    expect: Expectation = LARGER
+
+    @property
+    def quantity(self) -> str:
+        """What is compared."""
+        return self.score.quantity
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All responses that it needs of a task."""
+        return self.score.groups
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What decides which controls mean something for it."""
+        return traits_of(self.groups) | self.score.traits
+
+    @property
+    def statistic(self) -> str:
+        """What is estimated and how it is tested, in words."""
+        return f"mean over samples of the {self.score.words}, paired by sample; sign-flip test over samples"
+
+    @property
+    def expected(self) -> str:
+        """What the claim expects of it, in words."""
+        return self.expect.words
+
+    def scores(self, case: Case) -> np.ndarray:
+        """One column a projection."""
+        return self.score.of(case)
+
+    def results(self, case: Case, means: list[Estimate]) -> list[Result]:
+        """One result a projection."""
+        found = [
+            Result(projection, mean, *self.expect.judged(mean))
+            for projection, mean in zip(case.responses.projections, means, strict=True)
+        ]
+        return _with_floors(found, self.score, case) if self.score.other_over_correct else found
+
+
+@dataclass(frozen=True)
+class Farther(Comparison):
+    """Whether the mean of one score lies farther from zero than that of another, on shared samples.
+
+    |x| > |y| holds where x - y and x + y have one sign, so the p value is the larger one of both (an
+    intersection-union test); a test of |x| - |y| itself would suffer from the bias that noise gives both.
+    """
+
+    contrast: str
+    far: Score
+    near: Score
+
+    @property
+    def quantity(self) -> str:
+        """What is compared."""
+        return self.far.quantity
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All responses that it needs of a task."""
+        return (*self.far.groups, *self.near.groups)
+
+    @property
+    def traits(self) -> frozenset[str]:
+        """What decides which controls mean something for it."""
+        return traits_of(self.groups) | (self.far.traits & self.near.traits)
+
+    @property
+    def statistic(self) -> str:
+        """What is estimated and how it is tested, in words."""
+        return (
+            f"absolute mean {self.far.words} of one less that of the other; the difference and the sum of the two must "
+            "have one sign, each by its own test"
+        )
+
+    @property
+    def expected(self) -> str:
+        """What the claim expects of it, in words."""
+        return LARGER.words
+
+    def scores(self, case: Case) -> np.ndarray:
+        """Both scores, their difference and their sum, each with one column a projection."""
+        far, near = self.far.of(case), self.near.of(case)
+        return np.hstack([far + 0 * near, near + 0 * far, far - near, far + near])
+
+    def results(self, case: Case, means: list[Estimate]) -> list[Result]:
+        """One result a projection."""
+        width = len(case.responses.projections)
+        far, near, less, more = (means[start : start + width] for start in range(0, 4 * width, width))
+        return [
+            farther(projection, far[i].estimate, near[i].estimate, less[i], more[i])
+            for i, projection in enumerate(case.responses.projections)
+        ]
+
+
+@dataclass(frozen=True)
+class FartherElsewhere(Farther):
+    """The same, where the farther score is of every reasoning task, which shares no samples with this one."""
+
+    @property
+    def groups(self) -> tuple[Group, ...]:
+        """All responses that it needs of this task."""
+        return self.near.groups
+
+    def scores(self, case: Case) -> np.ndarray:
+        """None: what shares no samples has no flips."""
+        return np.empty((case.responses.n_units, 0))
+
+    def results(self, case: Case, means: list[Estimate]) -> list[Result]:
+        """One result a projection and reasoning task."""
+        near = self.near.of(case)
+        found = []
+        for other in case.elsewhere("reasoning", self.far.groups):
+            far = self.far.of(other)
+            for i, projection in enumerate(case.responses.projections):
+                x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
+                result = farther(projection, x.mean(), y.mean(), unpaired_mean(x, y), unpaired_mean(x, -y))
+                found.append(replace(result, contrast=f"{self.contrast} ({other.task})"))
+        return found
+
+
+def farther(projection: str, far: float, near: float, less: Estimate, more: Estimate) -> Result:
+    """From two means and the estimates of far - near and far + near: |far| - |near| is one of these or its negative."""
+    estimate = less if far * near >= 0 else more
+    if far < 0:
+        estimate = replace(
+            estimate,
+            estimate=-estimate.estimate,
+            low=-estimate.high,
+            high=-estimate.low,
+            effect_size=-estimate.effect_size,
+        )
+    side = SUPPORTS if abs(far) > abs(near) else REFUTES
+    return Result(projection, estimate, max(less.p, more.p), side, "difference of absolute log ratios")
+
+
+def _with_floors(results: list[Result], score: SizeRatio, case: Case) -> list[Result]:
+    """Add the absolute relative difference of the mean curves, and its mean after random swaps within samples."""
+    units, (other, correct) = case.values(score.groups, score.quantity)
+    found = []
+    for i, result in enumerate(results):
+        difference, swapped = apart(correct[:, i], other[:, i], case.draws().flips[:FLOOR_DRAWS, units])
+        found.append(replace(result, absolute=difference, floor=float(swapped.mean())))
+    return found
+
+
+def apart(correct: np.ndarray, other: np.ndarray, flips: np.ndarray) -> tuple[float, np.ndarray]:
+    """Absolute relative difference, mean over layers, of the mean curves of (n, layers); the same after the two sides
+    of each sample are swapped where ``flips`` (draws, n) is negative, one value a draw."""
+    a, b = correct.mean(axis=0), other.mean(axis=0)
+    shift = (flips < 0).astype(float) @ (other - correct) / len(correct)
+    return float(absolute(a, b).mean()), absolute(a + shift, b - shift).mean(axis=1)
