@@ -187,7 +187,7 @@ class Farther(Comparison):
 
 @dataclass(frozen=True)
 class FartherElsewhere(Farther):
-    """The same, where the farther score is of every reasoning task, which shares no samples with this one."""
+    """The same, where the farther score is of the samples of all reasoning tasks, none of which is of this one."""
 
     @property
     def groups(self) -> tuple[Group, ...]:
@@ -199,15 +199,13 @@ class FartherElsewhere(Farther):
         return np.empty((case.responses.n_units, 0))
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
-        """One result a projection and reasoning task."""
+        """One result a projection."""
         near = self.near.of(case)
+        far = np.concatenate([self.far.of(other) for other in case.elsewhere("reasoning", self.far.groups)])
         found = []
-        for other in case.elsewhere("reasoning", self.far.groups):
-            far = self.far.of(other)
-            for i, projection in enumerate(case.responses.projections):
-                x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
-                result = farther(projection, x.mean(), y.mean(), unpaired_mean(x, y), unpaired_mean(x, -y))
-                found.append(replace(result, contrast=f"{self.contrast} ({other.task})"))
+        for i, projection in enumerate(case.responses.projections):
+            x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
+            found.append(farther(projection, x.mean(), y.mean(), unpaired_mean(x, y), unpaired_mean(x, -y)))
         return found
 
 
@@ -229,16 +227,18 @@ def farther(projection: str, far: float, near: float, less: Estimate, more: Esti
 def _with_floors(results: list[Result], score: SizeRatio, case: Case) -> list[Result]:
     """Add the absolute relative difference of the mean curves, and its mean after random swaps within samples."""
     units, (other, correct) = case.values(score.groups, score.quantity)
-    found = []
-    for i, result in enumerate(results):
-        difference, swapped = apart(correct[:, i], other[:, i], case.draws().flips[:FLOOR_DRAWS, units])
-        found.append(replace(result, absolute=difference, floor=float(swapped.mean())))
-    return found
+    differences, swapped = apart(correct, other, case.draws().flips[:FLOOR_DRAWS, units])
+    floors = swapped.mean(axis=0)
+    return [replace(r, absolute=float(d), floor=float(f)) for r, d, f in zip(results, differences, floors, strict=True)]
 
 
-def apart(correct: np.ndarray, other: np.ndarray, flips: np.ndarray) -> tuple[float, np.ndarray]:
-    """Absolute relative difference, mean over layers, of the mean curves of (n, layers); the same after the two sides
-    of each sample are swapped where ``flips`` (draws, n) is negative, one value a draw."""
+def apart(correct: np.ndarray, other: np.ndarray, flips: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Absolute relative difference, mean over layers, of the mean curves of (n, projections, layers): (projections,).
+
+    The second are (draws, projections): the same after the two sides of each sample are swapped where ``flips``
+    (draws, n) is negative.
+    """
     a, b = correct.mean(axis=0), other.mean(axis=0)
-    shift = (flips < 0).astype(float) @ (other - correct) / len(correct)
-    return float(absolute(a, b).mean()), absolute(a + shift, b - shift).mean(axis=1)
+    shift = (flips < 0).astype(float) @ (other - correct).reshape(len(correct), -1) / len(correct)
+    shift = shift.reshape(-1, *a.shape)
+    return absolute(a, b).mean(axis=1), absolute(a + shift, b - shift).mean(axis=2)

@@ -11,9 +11,9 @@ from layergrad.statistics.claims.responses import Samples
 NONE = "none"
 UNTRAINED = "untrained"
 
-Change = Callable[[np.ndarray, str, Samples, Callable[[str], np.ndarray]], np.ndarray]
-"""From values (n, projections, layers), their quantity, their samples, and the slopes (projections,) of the length law
-by what it was fitted on, to values of the same shape."""
+Change = Callable[[Samples, str, Callable[[str], np.ndarray]], np.ndarray]
+"""From responses, the name of a quantity, and the slopes (projections,) of its length law by what it was fitted on, to
+changed values (n, projections, layers) of the quantity."""
 
 
 @dataclass(frozen=True)
@@ -36,25 +36,27 @@ class Control:
 
 
 def _times(factor: Callable[[Samples], np.ndarray]) -> Change:
-    return lambda values, quantity, samples, slopes: values * factor(samples)[:, None, None]
+    return lambda samples, quantity, slopes: samples.values[quantity] * factor(samples)[:, None, None]
 
 
 def _without_length(fitted_on: str) -> Change:
-    def change(values: np.ndarray, quantity: str, samples: Samples, slopes: Callable) -> np.ndarray:
-        slope = slopes(fitted_on)
-        return values * np.exp(-slope * np.log(samples.tokens)[:, None])[:, :, None]
+    def change(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
+        explained = np.exp(slopes(fitted_on) * np.log(samples.tokens)[:, None])
+        return samples.values[quantity] / explained[:, :, None]
 
     return change
 
 
-def _over_bound(values: np.ndarray, quantity: str, samples: Samples, slopes: Callable) -> np.ndarray:
+def _over_bound(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
     """Over the greatest value that the rank bound allows at this Frobenius norm; null for a zero gradient."""
-    bound = samples.values["rank_bound"]
-    most = bound if quantity == "effective_rank" else np.sqrt(bound) * samples.values["frobenius_norm"]
+    values, most = samples.values[quantity], samples.values["rank_bound"]
+    if quantity != "effective_rank":
+        most = np.sqrt(most) * samples.values["frobenius_norm"]
     return np.divide(values, most, out=np.full(values.shape, np.nan), where=most > 0)
 
 
-def _over_own_mean(values: np.ndarray, quantity: str, samples: Samples, slopes: Callable) -> np.ndarray:
+def _over_own_mean(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
+    values = samples.values[quantity]
     mean = values.mean(axis=2, keepdims=True)
     return np.divide(values, mean, out=np.full(values.shape, np.nan), where=mean > 0)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from layergrad.statistics.claims.comparisons import Comparison, Result
 from layergrad.statistics.claims.evidence import Case, Group, MissingDataError
@@ -50,10 +50,10 @@ class Cosines(Comparison):
     def _differences(case: Case) -> Iterator[tuple[str, dict]]:
         for (variant, response, _), _ in _groups(case):
             if response == "irrelevant":
-                other, correct = case.samples([Group(variant, response), Group(variant)])
+                (other, one), (correct, two) = case.samples([Group(variant, response), Group(variant)])
                 yield (
                     f"irrelevant less correct {variant}",
-                    {kind: values - correct.cosines[kind] for kind, values in other.cosines.items()},
+                    {kind: values[one] - correct.cosines[kind][two] for kind, values in other.cosines.items()},
                 )
 
 
@@ -77,9 +77,9 @@ def farthest_from_zero(values: np.ndarray) -> tuple[Estimate, float, int]:
     mean, error = np.nanmean(values, axis=0), np.nanstd(values, axis=0, ddof=1) / np.sqrt(n)
     inside = COSINE_MARGIN - np.abs(mean)
     with np.errstate(divide="ignore", invalid="ignore"):
-        p = stats.t.sf(np.where(error > 0, np.abs(inside) / error, np.inf), n - 1)
+        p = special.stdtr(n - 1, -np.where(error > 0, np.abs(inside) / error, np.inf))
     at = int(np.argmax(np.abs(mean)))
-    half = error[at] * stats.t.ppf(0.975, n[at] - 1)
+    half = error[at] * special.stdtrit(n[at] - 1, 0.975)
     effect = mean[at] / (error[at] * np.sqrt(n[at])) if error[at] else np.nan
     numbers = (mean[at], mean[at] - half, mean[at] + half, effect, np.nan, error[at], n[at] - 1)
     estimate = Estimate(int(n[at]), *map(float, numbers))

@@ -85,19 +85,16 @@ class LargestLayers(Comparison):
         weights = case.draws(units).weights
         weights = weights[weights.sum(axis=1) > 0]
         mean = weights / weights.sum(axis=1, keepdims=True)
+        differences, swapped = apart(correct, other, case.draws().flips[:FLOOR_DRAWS, units])
         found = []
         for i, projection in enumerate(case.responses.projections):
             a, b = correct[:, i], other[:, i]
             whole = _share(absolute(a.mean(axis=0), b.mean(axis=0)))
-            drawn = _share(absolute(mean @ a, mean @ b))
-            difference, swapped = apart(a, b, case.draws().flips[:FLOOR_DRAWS, units])
-            estimate, p, side = _judged_share(len(units), whole, drawn)
-            if difference <= np.quantile(swapped, 0.95):
+            estimate, p, side = _judged_share(len(units), whole, _share(absolute(mean @ a, mean @ b)))
+            if differences[i] <= np.quantile(swapped[:, i], 0.95):
                 p, side = 1.0, UNDECIDED
-            floor = float(swapped.mean())
-            found.append(
-                Result(projection, estimate, p, side, "share of five layers", absolute=difference, floor=floor)
-            )
+            floors = {"absolute": float(differences[i]), "floor": float(swapped[:, i].mean())}
+            found.append(Result(projection, estimate, p, side, "share of five layers", **floors))
         return found
 
 

@@ -14,6 +14,8 @@ from layergrad.statistics.inference import Estimate, unpaired_log_ratio
 PROMINENCE = 0.1
 """A peak rises above both its sides by so much of the range of its curve, and by two standard errors."""
 
+PEAK_DRAWS = 99
+
 
 @dataclass(frozen=True)
 class Unpaired(Comparison):
@@ -39,7 +41,7 @@ class Unpaired(Comparison):
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection, with the lengths of both sides."""
         over, under = (case.values([group], self.quantity)[1][0].mean(axis=2) for group in self.groups)
-        tokens = [np.median(case.samples([group])[0].tokens) for group in self.groups]
+        tokens = [np.median(samples.tokens) for ((samples, _),) in (case.samples([group]) for group in self.groups)]
         note = f"median response tokens {tokens[0]:.4g} and {tokens[1]:.4g}"
         found = []
         for i, projection in enumerate(case.responses.projections):
@@ -70,7 +72,7 @@ class Peaks(Comparison):
         """One result a projection, with the layers of the peaks."""
         units, (values,) = case.values(self.groups, self.quantity)
         weights = case.draws(units).weights
-        weights = weights[weights.sum(axis=1) > 0][:200]
+        weights = weights[weights.sum(axis=1) > 0][:PEAK_DRAWS]
         found = []
         for i, projection in enumerate(case.responses.projections):
             curves = values[:, i]
@@ -108,7 +110,7 @@ class GoesWith(Comparison):
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection for loss, one for length."""
-        (samples,) = case.samples(self.groups)
+        ((samples, _),) = case.samples(self.groups)
         sizes = log_size(samples.values[self.quantity])
         return [
             Result(projection, estimate, estimate.p, UNDECIDED, "rank correlation", f"{self.contrast} with {name}")

@@ -11,7 +11,7 @@ from layergrad.statistics.claims.entry import Claim, family_of
 from layergrad.statistics.claims.evidence import Case, Evidence, MissingDataError
 from layergrad.statistics.claims.ledger import LEDGER
 from layergrad.statistics.claims.rows import Row
-from layergrad.statistics.claims.verdicts import DESCRIPTIVE, NOT_EVALUABLE, detectable, judge, resolution, rolled_up
+from layergrad.statistics.claims.verdicts import DESCRIPTIVE, NOT_EVALUABLE, detectable, judge, rolled_up
 from layergrad.statistics.inference import Estimate, paired_means
 
 TEMPLATED = "the responses were written by a template: shown, not judged"
@@ -99,7 +99,6 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
         noise_floor=result.floor,
         side=result.side,
         detectable=detectable(estimate),
-        resolution=resolution(estimate, result.unit),
     )
 
 

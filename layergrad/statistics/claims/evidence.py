@@ -134,25 +134,35 @@ class Case:
         """Layers of every segment of the model."""
         return segments(self.responses.n_layers, self.evidence.models[self.model].get("segments"))
 
-    def samples(self, groups: Iterable[Group]) -> list[Samples]:
-        """The responses of every group on the samples that all of them have. Raises ``MissingDataError``."""
+    def samples(self, groups: Iterable[Group]) -> list[tuple[Samples, np.ndarray]]:
+        """Of every group, its responses and the places of those whose samples all groups have, in one order.
+
+        Raises ``MissingDataError`` where a group is not there, or fewer than two samples are left.
+        """
         found = [self._group(group) for group in groups]
-        shared = found[0].units
-        for samples in found[1:]:
-            shared = np.intersect1d(shared, samples.units)
+        taken = [
+            samples.distinct
+            if self.control.distinct and group.response != "correct"
+            else np.full(len(samples.units), True)
+            for group, samples in zip(groups, found, strict=True)
+        ]
+        shared = found[0].units[taken[0]]
+        for samples, there in zip(found[1:], taken[1:], strict=True):
+            shared = np.intersect1d(shared, samples.units[there], assume_unique=True)
         if len(shared) < 2:
             raise MissingDataError(f"{len(shared)} samples have all the responses that it needs")
-        return [samples.at(np.isin(samples.units, shared)) for samples in found]
+        return [(samples, np.searchsorted(samples.units, shared)) for samples in found]
 
     def values(self, groups: Iterable[Group], quantity: str) -> tuple[np.ndarray, list[np.ndarray]]:
         """By group, the controlled values (n, projections, layers) of shared samples with nothing null; their units."""
         groups = list(groups)
         found = self.samples(groups)
-        values = [self._changed(*pair, quantity) for pair in zip(groups, found, strict=True)]
+        values = [self._changed(group, *pair, quantity) for group, pair in zip(groups, found, strict=True)]
         known = np.all([np.isfinite(array).all(axis=(1, 2)) for array in values], axis=0)
         if known.sum() < 2:
             raise MissingDataError(f"{quantity} is not known of 2 samples that have all the responses that it needs")
-        return found[0].units[known], [array[known] for array in values]
+        samples, places = found[0]
+        return samples.units[places[known]], [array[known] for array in values]
 
     def draws(self, units: np.ndarray | None = None) -> Resamples:
         """The draws over all samples of the task, or over some: the same for all models, responses and controls."""
@@ -179,16 +189,15 @@ class Case:
             raise MissingDataError(f"the study has no {family} task with such responses")
         return found
 
-    def _changed(self, group: Group, samples: Samples, quantity: str) -> np.ndarray:
-        values = samples.values[quantity]
+    def _changed(self, group: Group, samples: Samples, places: np.ndarray, quantity: str) -> np.ndarray:
         if self.control.change is None:
-            return values
+            return samples.values[quantity][places]
         model = self._model_of(group)
 
         def slopes(fitted_on: str) -> np.ndarray:
             return np.array([law.slope for law in self.evidence.laws(model, fitted_on, quantity)])
 
-        return self.control.change(values, quantity, samples, slopes)
+        return self.control.change(samples, quantity, slopes)[places]
 
     def _model_of(self, group: Group) -> str:
         return self.model if group.of == "model" else self.evidence.base(self.model)
@@ -200,7 +209,7 @@ class Case:
         if found is None:
             controlled = "" if key == "none" else f" under the control {key}"
             raise MissingDataError(f"no {response} responses of {group.variant} were measured{controlled}")
-        return found.at(found.distinct) if self.control.distinct and response != "correct" else found
+        return found
 
 
 def log_size(values: np.ndarray) -> np.ndarray:

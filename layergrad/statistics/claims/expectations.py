@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from layergrad.statistics.inference import Estimate, equivalence
 
@@ -87,7 +87,7 @@ def _beyond(distance: float, estimate: Estimate) -> float:
     """One-sided p value of an estimate that lies so far beyond what it is tested against."""
     if estimate.standard_error == 0:
         return 0.0 if distance > 0 else 1.0
-    return float(stats.t.sf(distance / estimate.standard_error, estimate.dof))
+    return float(special.stdtr(estimate.dof, -distance / estimate.standard_error))
 
 
 def _judged(p: float, distance: float) -> tuple[float, int]:

@@ -34,17 +34,6 @@ class Samples:
     cosines: dict[tuple[str, str], np.ndarray]
     """By (kind, projection), (n, layers), null where gradients have none; empty where they were not measured."""
 
-    def at(self, chosen: np.ndarray) -> "Samples":
-        """Those at some places, or where a mask is true."""
-        return Samples(
-            self.units[chosen],
-            self.tokens[chosen],
-            self.loss[chosen],
-            self.distinct[chosen],
-            {name: values[chosen] for name, values in self.values.items()},
-            {name: values[chosen] for name, values in self.cosines.items()},
-        )
-
 
 @dataclass(frozen=True)
 class TaskResponses:

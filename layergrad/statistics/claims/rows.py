@@ -40,10 +40,9 @@ class Row:
     """and the mean of it after random swaps within samples, which is what noise alone makes of it."""
     side: int = 0
     detectable: float = NAN
-    resolution: str = ""
 
 
-COLUMNS = [field.name for field in fields(Row) if field.name not in ("side", "detectable", "resolution")]
+COLUMNS = [field.name for field in fields(Row) if field.name not in ("side", "detectable")]
 
 
 def frame_of(rows: list[Row]) -> pd.DataFrame:

@@ -4,7 +4,7 @@ from collections import Counter
 from statistics import median
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 from layergrad.statistics.claims.entry import Claim
 from layergrad.statistics.claims.expectations import REFUTES, SUPPORTS
@@ -31,7 +31,7 @@ def judge(cells: list[Row]) -> None:
         row.q = float(q)
         side = {SUPPORTS: SUPPORTED, REFUTES: REFUTED}.get(row.side, INCONCLUSIVE)
         row.verdict = side if q < LEVEL else INCONCLUSIVE
-        row.reason = row.resolution if row.verdict == INCONCLUSIVE else ""
+        row.reason = resolution(row) if row.verdict == INCONCLUSIVE else ""
 
 
 def rolled_up(cells: list[Row], claim: Claim, **labels: str) -> Row:
@@ -91,17 +91,19 @@ def detectable(estimate: Estimate) -> float:
     """The effect that a two-sided test at 5 % would find in 80 % of studies of this precision."""
     if not np.isfinite([estimate.standard_error, estimate.dof]).all() or estimate.dof < 1:
         return float("nan")
-    return float(estimate.standard_error * stats.t.ppf([1 - LEVEL / 2, POWER], estimate.dof).sum())
+    return float(estimate.standard_error * special.stdtrit(estimate.dof, [1 - LEVEL / 2, POWER]).sum())
 
 
-def resolution(estimate: Estimate, unit: str) -> str:
+def resolution(row: Row) -> str:
     """What an estimate without a sure side excludes, and what it could not have seen."""
-    if not np.isfinite([estimate.low, estimate.high, estimate.standard_error]).all():
+    if not np.isfinite([row.low, row.high]).all():
         return "noise leaves the estimate without an interval"
-    excluded = max(abs(estimate.low), abs(estimate.high))
+    if not np.isfinite(row.detectable):
+        return "the interval has values of both sides"
+    excluded = max(abs(row.low), abs(row.high))
     return (
-        f"an effect beyond {amount(excluded, unit)} is excluded; one of {amount(detectable(estimate), unit)} would be "
-        "seen in 80 % of such studies, a smaller one less often"
+        f"an effect beyond {amount(excluded, row.unit)} is excluded; one of {amount(row.detectable, row.unit)} would "
+        "be seen in 80 % of such studies, a smaller one less often"
     )
 
 
