@@ -2,6 +2,7 @@
 
 from layergrad.statistics.inference.estimate import Estimate, equivalence, false_discovery
 from layergrad.statistics.inference.lengths import LengthLaw, length_law
+from layergrad.statistics.inference.mad import mad_estimate, mad_log_ratio, noise_corrected_mad
 from layergrad.statistics.inference.means import (
     paired_log_ratio,
     paired_mean,
@@ -10,7 +11,6 @@ from layergrad.statistics.inference.means import (
     unpaired_mean,
 )
 from layergrad.statistics.inference.resamples import Resamples, noise_floor
-from layergrad.statistics.inference.roughness import mad_estimate, mad_log_ratio, noise_corrected_mad
 
 __all__ = [
     "Estimate",

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import lru_cache
 
 import numpy as np
 
@@ -12,7 +12,7 @@ DRAWS = 9_999
 """Seeded sign flips of a task: the smallest p value is 1 / (DRAWS + 1)."""
 
 BOOTSTRAP_DRAWS = 999
-"""Seeded bootstrap draws of a task."""
+"""Seeded bootstrap draws of a task, and flips of a noise floor."""
 
 
 @dataclass(frozen=True)
@@ -28,27 +28,37 @@ class Resamples:
     rows: tuple[int, ...] | None = None
 
     def of(self, rows: Sequence[int]) -> "Resamples":
-        """The same draws for the units at ``rows`` alone."""
-        narrower = Resamples(self.seed, self.n_units, tuple(np.arange(self.n_units)[self._rows][list(rows)].tolist()))
-        narrower.__dict__.update(flips=self.flips[:, list(rows)], weights=self.weights[:, list(rows)])
-        return narrower
+        """The same draws for the units at ``rows`` of these alone."""
+        return Resamples(self.seed, self.n_units, tuple(np.arange(self.n_units)[self._rows][list(rows)].tolist()))
+
+    @property
+    def flips(self) -> np.ndarray:
+        """Draws x units of -1.0 or 1.0."""
+        return _flips(self.seed, self.n_units)[:, self._rows]
+
+    @property
+    def weights(self) -> np.ndarray:
+        """Bootstrap draws x units: how often each is drawn, with replacement, from all units of the task.
+
+        Over some of the units the total varies from draw to draw, so that a mean is over that total.
+        """
+        return _weights(self.seed, self.n_units)[:, self._rows]
 
     @property
     def _rows(self) -> slice | list[int]:
         return slice(None) if self.rows is None else list(self.rows)
 
-    @cached_property
-    def flips(self) -> np.ndarray:
-        """Draws x units of -1.0 or 1.0."""
-        drawn = np.random.default_rng([self.seed, 0]).integers(0, 2, size=(DRAWS, self.n_units), dtype=np.int8)
-        return 2.0 * drawn[:, self._rows] - 1.0
 
-    @cached_property
-    def weights(self) -> np.ndarray:
-        """Bootstrap draws x units: how often each unit is drawn, with replacement, of the whole task."""
-        even = np.full(self.n_units, 1 / self.n_units)
-        drawn = np.random.default_rng([self.seed, 1]).multinomial(self.n_units, even, size=BOOTSTRAP_DRAWS)
-        return drawn[:, self._rows].astype(float)
+@lru_cache(maxsize=2)
+def _flips(seed: int, n_units: int) -> np.ndarray:
+    drawn = np.random.default_rng([seed, 0]).integers(0, 2, size=(DRAWS, n_units), dtype=np.int8)
+    return 2.0 * drawn - 1.0
+
+
+@lru_cache(maxsize=2)
+def _weights(seed: int, n_units: int) -> np.ndarray:
+    drawn = np.random.default_rng([seed, 1]).multinomial(n_units, np.full(n_units, 1 / n_units), size=BOOTSTRAP_DRAWS)
+    return drawn.astype(float)
 
 
 def noise_floor(a: np.ndarray, b: np.ndarray, resamples: Resamples) -> tuple[float, float]:
@@ -57,7 +67,7 @@ def noise_floor(a: np.ndarray, b: np.ndarray, resamples: Resamples) -> tuple[flo
     ``a`` and ``b`` are units x layers; the two sides of each unit are swapped at random, as in
     ``statistics.differences.relative_difference``.
     """
-    swaps = resamples.flips < 0
+    swaps = (1 - resamples.flips[:BOOTSTRAP_DRAWS]) / 2
     shift = swaps @ (b - a) / len(a)
     floor = absolute(a.mean(axis=0) + shift, b.mean(axis=0) - shift).mean(axis=1)
     return float(floor.mean()), float(np.quantile(floor, 0.95))
