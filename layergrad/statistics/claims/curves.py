@@ -8,7 +8,7 @@ import numpy as np
 
 from layergrad.statistics.claims.comparisons import FLOOR_DRAWS, Comparison, Result, apart, traits_of
 from layergrad.statistics.claims.evidence import Case, Group, MissingDataError
-from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, UNDECIDED, Expectation
+from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, UNDECIDED, Above, Expectation
 from layergrad.statistics.differences import absolute
 from layergrad.statistics.inference import Estimate, mad_log_ratio
 
@@ -50,12 +50,14 @@ class Roughness(Comparison):
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
-        units, (over, under) = case.values(self.groups, self.quantity)
-        draws = case.draws(units)
+        _, (over, under) = case.values(self.groups, self.quantity)
         found = []
         for i, projection in enumerate(case.responses.projections):
-            estimate = mad_log_ratio(over[:, i], under[:, i], draws)
-            found.append(Result(projection, estimate, *self.expect.judged(estimate)))
+            estimate = mad_log_ratio(over[:, i], under[:, i])
+            p, side = self.expect.judged(estimate)
+            if isinstance(self.expect, Above) and self.expect.value:  # its own test, against another ratio than one
+                p = mad_log_ratio(over[:, i], np.exp(self.expect.value) * under[:, i]).p
+            found.append(Result(projection, estimate, p, side))
         return found
 
 

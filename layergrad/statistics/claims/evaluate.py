@@ -21,7 +21,7 @@ def evaluate(evidence: Evidence, ledger: Sequence[Claim] = LEDGER) -> list[Row]:
     """The rows of the table of claims: by claim and control, the study first, then its models, then their cells."""
     tested = [(claim, control, found) for claim in ledger for control, found in claim.tested()]
     cells: dict[tuple[str, str], list[Row]] = {(claim.name, control.name): [] for claim, control, _ in tested}
-    for task in evidence.tasks:  # the outermost loop, since the draws of one task are kept at a time
+    for task in evidence.tasks:  # the outermost loop, since the draws of few tasks are kept
         for model in evidence.trained:
             for row in _cells(evidence, model, task, tested):
                 cells[row.claim, row.control].append(row)

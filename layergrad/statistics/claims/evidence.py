@@ -40,7 +40,6 @@ class Evidence:
     responses: dict[tuple[str, str], TaskResponses]
     models: dict[str, dict[str, Any]]
     seed: int
-    _draws: dict[tuple[str, bytes], Resamples] = field(default_factory=dict)
     _laws: dict[tuple, list[LengthLaw] | None] = field(default_factory=dict)
 
     @property
@@ -80,15 +79,6 @@ class Evidence:
             if (next(r for (_, name), r in self.responses.items() if name == task).family == KNOWLEDGE)
             == (family == KNOWLEDGE)
         ]
-
-    def draws(self, task: str, n_units: int, units: np.ndarray) -> Resamples:
-        """The draws of a task for some of its samples; those of the task last asked for are kept."""
-        key = (task, units.tobytes())
-        if key not in self._draws:
-            self._draws = {kept: draws for kept, draws in self._draws.items() if kept[0] == task}
-            seed = int(text_sha256("claims", task, str(self.seed))[:16], 16)
-            self._draws[key] = Resamples(seed, n_units, tuple(units.tolist()))
-        return self._draws[key]
 
     def laws(self, model: str, fitted_on: str, quantity: str) -> list[LengthLaw]:
         """The length law of each projection, on the uncontrolled responses to all tasks or to the knowledge tasks."""
@@ -166,8 +156,8 @@ class Case:
 
     def draws(self, units: np.ndarray | None = None) -> Resamples:
         """The draws over all samples of the task, or over some: the same for all models, responses and controls."""
-        n_units = self.responses.n_units
-        return self.evidence.draws(self.task, n_units, np.arange(n_units) if units is None else units)
+        seed = int(text_sha256("claims", self.task, str(self.evidence.seed))[:16], 16)
+        return Resamples(seed, self.responses.n_units, None if units is None else tuple(units.tolist()))
 
     def spread(self, units: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Scores (n, columns) of some samples as those of all samples of the task, null for the others."""
