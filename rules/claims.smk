@@ -13,7 +13,7 @@ rule evaluate_claims:
         PATHS.benchmarks / "evaluate_claims.tsv"
     threads: 1
     resources:
-        mem_mb=3000,
+        mem_mb=1000 + 50 * len(MODELS) * len(TASKS),
         runtime=15,
     params:
         models=[

@@ -8,6 +8,7 @@ import numpy as np
 from layergrad.contracts.keys import REASONING_VARIANTS
 from layergrad.statistics.claims.evidence import Case, Group
 from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, Expectation
+from layergrad.statistics.claims.lengths import widened
 from layergrad.statistics.claims.scores import Score, SizeRatio
 from layergrad.statistics.differences import absolute
 from layergrad.statistics.inference import Estimate, unpaired_mean
@@ -123,11 +124,13 @@ class Mean(Comparison):
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
+        means = [widened(*pair) for pair in zip(means, self.score.length_doubt(case), strict=True)]
         found = [
             Result(projection, mean, *self.expect.judged(mean))
             for projection, mean in zip(case.responses.projections, means, strict=True)
         ]
-        return _with_floors(found, self.score, case) if self.score.other_over_correct else found
+        apart_in_kind = self.score.other_over_correct and case.control.change is None
+        return _with_floors(found, self.score, case) if apart_in_kind else found
 
 
 @dataclass(frozen=True)
@@ -171,18 +174,15 @@ class Farther(Comparison):
         return LARGER.words
 
     def scores(self, case: Case) -> np.ndarray:
-        """Both scores, their difference and their sum, each with one column a projection."""
+        """The difference of the two and their sum, each with one column a projection."""
         far, near = self.far.of(case), self.near.of(case)
-        return np.hstack([far + 0 * near, near + 0 * far, far - near, far + near])
+        return np.hstack([far - near, far + near])
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
-        width = len(case.responses.projections)
-        far, near, less, more = (means[start : start + width] for start in range(0, 4 * width, width))
-        return [
-            farther(projection, far[i].estimate, near[i].estimate, less[i], more[i])
-            for i, projection in enumerate(case.responses.projections)
-        ]
+        projections = case.responses.projections
+        less, more = means[: len(projections)], means[len(projections) :]
+        return [farther(*row) for row in zip(projections, less, more, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -205,12 +205,13 @@ class FartherElsewhere(Farther):
         found = []
         for i, projection in enumerate(case.responses.projections):
             x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
-            found.append(farther(projection, x.mean(), y.mean(), unpaired_mean(x, y), unpaired_mean(x, -y)))
+            found.append(farther(projection, unpaired_mean(x, y), unpaired_mean(x, -y)))
         return found
 
 
-def farther(projection: str, far: float, near: float, less: Estimate, more: Estimate) -> Result:
-    """From two means and the estimates of far - near and far + near: |far| - |near| is one of these or its negative."""
+def farther(projection: str, less: Estimate, more: Estimate) -> Result:
+    """From the estimates of far - near and far + near: |far| - |near| is one of them or its negative."""
+    far, near = (more.estimate + less.estimate) / 2, (more.estimate - less.estimate) / 2
     estimate = less if far * near >= 0 else more
     if far < 0:
         estimate = replace(

@@ -11,9 +11,8 @@ from layergrad.statistics.claims.responses import Samples
 NONE = "none"
 UNTRAINED = "untrained"
 
-Change = Callable[[Samples, str, Callable[[str], np.ndarray]], np.ndarray]
-"""From responses, the name of a quantity, and the slopes (projections,) of its length law by what it was fitted on, to
-changed values (n, projections, layers) of the quantity."""
+Change = Callable[[Samples, str], np.ndarray]
+"""From responses and the name of a quantity to changed values (n, projections, layers) of it."""
 
 
 @dataclass(frozen=True)
@@ -36,18 +35,10 @@ class Control:
 
 
 def _times(factor: Callable[[Samples], np.ndarray]) -> Change:
-    return lambda samples, quantity, slopes: samples.values[quantity] * factor(samples)[:, None, None]
+    return lambda samples, quantity: samples.values[quantity] * factor(samples)[:, None, None]
 
 
-def _without_length(fitted_on: str) -> Change:
-    def change(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
-        explained = np.exp(slopes(fitted_on) * np.log(samples.tokens)[:, None])
-        return samples.values[quantity] / explained[:, :, None]
-
-    return change
-
-
-def _over_bound(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
+def _over_bound(samples: Samples, quantity: str) -> np.ndarray:
     """Over the greatest value that the rank bound allows at this Frobenius norm; null for a zero gradient."""
     values, most = samples.values[quantity], samples.values["rank_bound"]
     if quantity != "effective_rank":
@@ -55,7 +46,7 @@ def _over_bound(samples: Samples, quantity: str, slopes: Callable[[str], np.ndar
     return np.divide(values, most, out=np.full(values.shape, np.nan), where=most > 0)
 
 
-def _over_own_mean(samples: Samples, quantity: str, slopes: Callable[[str], np.ndarray]) -> np.ndarray:
+def _over_own_mean(samples: Samples, quantity: str) -> np.ndarray:
     values = samples.values[quantity]
     mean = values.mean(axis=2, keepdims=True)
     return np.divide(values, mean, out=np.full(values.shape, np.nan), where=mean > 0)
@@ -101,9 +92,8 @@ CONTROLS = (
         "length_law",
         "length law, all responses",
         "What a power law of the number of response tokens leaves unexplained, fitted on all responses to all tasks of "
-        "the model, by projection.",
+        "the model, by projection. The uncertainty of the power is part of the intervals.",
         frozenset({"sized"}),
-        change=_without_length("all"),
         fitted_on="all",
     ),
     Control(
@@ -112,7 +102,6 @@ CONTROLS = (
         "The same, fitted on the knowledge tasks alone, in which length varies and reasoning does not. It is carried "
         "on beyond the lengths that it was fitted on.",
         frozenset({"sized"}),
-        change=_without_length("knowledge"),
         fitted_on="knowledge",
     ),
     Control(

@@ -9,6 +9,7 @@ import numpy as np
 from layergrad.statistics.claims.comparisons import FLOOR_DRAWS, Comparison, Result, apart, traits_of
 from layergrad.statistics.claims.evidence import Case, Group, MissingDataError
 from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, UNDECIDED, Above, Expectation
+from layergrad.statistics.claims.lengths import widened
 from layergrad.statistics.differences import absolute
 from layergrad.statistics.inference import Estimate, mad_log_ratio
 
@@ -51,11 +52,14 @@ class Roughness(Comparison):
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
         _, (over, under) = case.values(self.groups, self.quantity)
+        doubts = case.length_doubt([self.over], [self.under], self.quantity)
         found = []
         for i, projection in enumerate(case.responses.projections):
-            estimate = mad_log_ratio(over[:, i], under[:, i])
+            estimate = widened(mad_log_ratio(over[:, i], under[:, i]), doubts[i])
             p, side = self.expect.judged(estimate)
-            if isinstance(self.expect, Above) and self.expect.value:  # its own test, against another ratio than one
+            if (
+                not doubts[i] and isinstance(self.expect, Above) and self.expect.value
+            ):  # its own test, against another ratio than one
                 p = mad_log_ratio(over[:, i], np.exp(self.expect.value) * under[:, i]).p
             found.append(Result(projection, estimate, p, side))
         return found
@@ -87,12 +91,12 @@ class LargestLayers(Comparison):
         weights = case.draws(units).weights
         weights = weights[weights.sum(axis=1) > 0]
         mean = weights / weights.sum(axis=1, keepdims=True)
+        drawn = [(mean @ side.reshape(len(units), -1)).reshape(-1, *side.shape[1:]) for side in (correct, other)]
+        shares, whole = _share(absolute(*drawn)), _share(absolute(correct.mean(axis=0), other.mean(axis=0)))
         differences, swapped = apart(correct, other, case.draws().flips[:FLOOR_DRAWS, units])
         found = []
         for i, projection in enumerate(case.responses.projections):
-            a, b = correct[:, i], other[:, i]
-            whole = _share(absolute(a.mean(axis=0), b.mean(axis=0)))
-            estimate, p, side = _judged_share(len(units), whole, _share(absolute(mean @ a, mean @ b)))
+            estimate, p, side = _judged_share(len(units), whole[i], shares[:, i])
             if differences[i] <= np.quantile(swapped[:, i], 0.95):
                 p, side = 1.0, UNDECIDED
             floors = {"absolute": float(differences[i]), "floor": float(swapped[:, i].mean())}

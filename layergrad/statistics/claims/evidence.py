@@ -9,8 +9,9 @@ import numpy as np
 
 from layergrad.contracts.files import text_sha256
 from layergrad.statistics.claims.controls import Control
+from layergrad.statistics.claims.lengths import FittedLaw, fitted_laws, without_length
 from layergrad.statistics.claims.responses import Samples, TaskResponses
-from layergrad.statistics.inference import LengthLaw, Resamples, length_law
+from layergrad.statistics.inference import Resamples
 from layergrad.statistics.segments import segments
 
 KNOWLEDGE = "knowledge"
@@ -40,7 +41,7 @@ class Evidence:
     responses: dict[tuple[str, str], TaskResponses]
     models: dict[str, dict[str, Any]]
     seed: int
-    _laws: dict[tuple, list[LengthLaw] | None] = field(default_factory=dict)
+    _laws: dict[tuple, list[FittedLaw]] = field(default_factory=dict)
 
     @property
     def tasks(self) -> list[str]:
@@ -80,29 +81,21 @@ class Evidence:
             == (family == KNOWLEDGE)
         ]
 
-    def laws(self, model: str, fitted_on: str, quantity: str) -> list[LengthLaw]:
+    def laws(self, model: str, fitted_on: str, quantity: str) -> list[FittedLaw]:
         """The length law of each projection, on the uncontrolled responses to all tasks or to the knowledge tasks."""
         key = (model, fitted_on, quantity)
         if key not in self._laws:
-            self._laws[key] = self._fitted(*key)
-        if self._laws[key] is None:
-            raise MissingDataError("the study has no knowledge task, or no two lengths in it")
+            chosen = [
+                (task, samples)
+                for (name, task), found in self.responses.items()
+                if name == model and fitted_on in ("all", found.family)
+                for (_, _, control), samples in found.groups.items()
+                if control == "none"
+            ]
+            self._laws[key] = fitted_laws(chosen, quantity) if chosen else []
+        if not np.isfinite([law.slope for law in self._laws[key]]).all() or not self._laws[key]:
+            raise MissingDataError("the study has no two lengths of such responses")
         return self._laws[key]
-
-    def _fitted(self, model: str, fitted_on: str, quantity: str) -> list[LengthLaw] | None:
-        chosen = [
-            samples
-            for (name, _), found in self.responses.items()
-            if name == model and (fitted_on == "all" or found.family == fitted_on)
-            for (_, _, control), samples in found.groups.items()
-            if control == "none"
-        ]
-        if not chosen:
-            return None
-        tokens = np.log(np.concatenate([samples.tokens for samples in chosen]))
-        norms = np.concatenate([log_size(samples.values[quantity]) for samples in chosen])
-        laws = [length_law(column, tokens) for column in norms.T]
-        return laws if np.isfinite([law.slope for law in laws]).all() else None
 
 
 @dataclass(frozen=True)
@@ -179,15 +172,26 @@ class Case:
             raise MissingDataError(f"the study has no {family} task with such responses")
         return found
 
+    def length_doubt(self, over: Iterable[Group], under: Iterable[Group], quantity: str) -> np.ndarray:
+        """Standard error (projections,) that the fitted power of a length law adds to a log ratio of two sides."""
+        over, under = list(over), list(under)
+        if not self.control.fitted_on:
+            return np.zeros(len(self.responses.projections))
+        lengths = [np.log(samples.tokens[places]).mean() for samples, places in self.samples([*over, *under])]
+        longer = sum(lengths[: len(over)]) - sum(lengths[len(over) :])
+        errors = [law.standard_error for law in self._laws_of(over[0], quantity)]
+        return abs(longer) * np.array(errors)
+
+    def _laws_of(self, group: Group, quantity: str) -> list[FittedLaw]:
+        return self.evidence.laws(self._model_of(group), self.control.fitted_on, quantity)
+
     def _changed(self, group: Group, samples: Samples, places: np.ndarray, quantity: str) -> np.ndarray:
-        if self.control.change is None:
-            return samples.values[quantity][places]
-        model = self._model_of(group)
-
-        def slopes(fitted_on: str) -> np.ndarray:
-            return np.array([law.slope for law in self.evidence.laws(model, fitted_on, quantity)])
-
-        return self.control.change(samples, quantity, slopes)[places]
+        if self.control.fitted_on:
+            slopes = np.array([law.slope for law in self._laws_of(group, quantity)])
+            return without_length(samples.values[quantity][places], samples.tokens[places], slopes)
+        if self.control.change is not None:
+            return self.control.change(samples, quantity)[places].astype(float)
+        return samples.values[quantity][places].astype(float)
 
     def _model_of(self, group: Group) -> str:
         return self.model if group.of == "model" else self.evidence.base(self.model)
@@ -200,9 +204,3 @@ class Case:
             controlled = "" if key == "none" else f" under the control {key}"
             raise MissingDataError(f"no {response} responses of {group.variant} were measured{controlled}")
         return found
-
-
-def log_size(values: np.ndarray) -> np.ndarray:
-    """Log of the mean over layers of values (n, projections, layers); minus infinity for zero, null for null."""
-    with np.errstate(divide="ignore", invalid="ignore"):
-        return np.log(values.mean(axis=2))

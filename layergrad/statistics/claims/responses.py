@@ -30,7 +30,7 @@ class Samples:
     distinct: np.ndarray
     """Whether the text is another one than that of the sample's correct response (n,)."""
     values: dict[str, np.ndarray]
-    """Every one of ``QUANTITIES``, (n, projections, layers)."""
+    """Every one of ``QUANTITIES``, (n, projections, layers), in float32: a study's have to fit in memory at once."""
     cosines: dict[tuple[str, str], np.ndarray]
     """By (kind, projection), (n, layers), null where gradients have none; empty where they were not measured."""
 
@@ -65,7 +65,7 @@ def read_responses(
     projections, n_layers = _projections(spectra), int(spectra["layer"].max()) + 1
     values = _by_response(spectra, responses, projections, n_layers, gradients)
     finite = np.isfinite([values[name] for name in _FINITE]).all(axis=(0, 2, 3)) & np.isfinite(responses["loss"])
-    cosines = _cosines(similarity, responses, n_layers) if similarity else {}
+    cosines = _cosines(similarity, responses) if similarity else {}
     responses = _with_texts(responses, texts, data)
     return TaskResponses(
         family=str(texts["family"].iloc[0]),
@@ -91,33 +91,39 @@ def _by_response(
     spectra: pd.DataFrame, responses: pd.DataFrame, projections: tuple[str, ...], n_layers: int, path: str | Path
 ) -> dict[str, np.ndarray]:
     """Each quantity as responses x projections x layers; rows come by response, layer and name of the projection."""
-    width = n_layers * len(projections)
     names = sorted(projections)
-    if len(spectra) != width * len(responses) or not (
-        (spectra["layer"].to_numpy().reshape(-1, n_layers, len(names)) == np.arange(n_layers)[:, None]).all()
-        and (spectra["projection"].astype(str).to_numpy().reshape(-1, len(names)) == names).all()
-        and (spectra["sample_id"].iloc[::width].astype(str).to_numpy() == responses["sample_id"].astype(str)).all()
-    ):
-        raise UserError(f"{path}: its rows are not those of the responses measured; remove it and run again")
+    places = [(layer, name) for layer in range(n_layers) for name in names]
+    _check_order(spectra, responses, places, path)
     order = [names.index(name) for name in projections]
     shape = (len(responses), n_layers, len(names))
     return {
-        name: spectra[name].to_numpy(float).reshape(shape)[:, :, order].transpose(0, 2, 1)
+        name: spectra[name].to_numpy(np.float32).reshape(shape)[:, :, order].transpose(0, 2, 1)
         for name in dict.fromkeys([*QUANTITIES, *_FINITE])
     }
 
 
-def _cosines(path: str | Path, responses: pd.DataFrame, n_layers: int) -> dict[tuple[str, str], np.ndarray]:
+def _cosines(path: str | Path, responses: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     """By kind and projection, responses x layers."""
-    table = _read(path, [*KEYS, "kind", "layer", "projection", "cosine"])
-    place = pd.Series(range(len(responses)), index=pd.MultiIndex.from_frame(responses[list(KEYS)].astype(str)))
-    found = {}
-    for name, part in table.groupby(["kind", "projection"], observed=True):
-        rows = place.reindex(pd.MultiIndex.from_frame(part[list(KEYS)].astype(str))).to_numpy()
-        there = ~np.isnan(rows)
-        found[name] = np.full((len(responses), n_layers), np.nan)
-        found[name][rows[there].astype(int), part["layer"].to_numpy()[there]] = part["cosine"].to_numpy()[there]
-    return {name: values[:, ~np.isnan(values).all(axis=0)] for name, values in found.items()}
+    table = _read(path, ["sample_id", "kind", "layer", "projection", "cosine"])
+    pairs = table.iloc[: len(table) // max(1, len(responses))][["kind", "layer", "projection"]].astype({"kind": "str"})
+    places = list(pairs[["layer", "projection"]].itertuples(index=False, name=None))
+    _check_order(table, responses, places, path)
+    cosines = table["cosine"].to_numpy(np.float32).reshape(len(responses), -1)
+    kinds = pairs.reset_index(drop=True).groupby(["kind", "projection"], observed=True).indices
+    return {name: cosines[:, columns] for name, columns in kinds.items()}
+
+
+def _check_order(table: pd.DataFrame, responses: pd.DataFrame, places: list[tuple[int, str]], path: str | Path) -> None:
+    """Every response has one row a (layer, projection) of ``places``, in their order, and none has any other."""
+    width = len(places)
+    codes = table["projection"].cat.categories.get_indexer([name for _, name in places])
+    if (
+        len(table) != width * len(responses)
+        or (table["layer"].to_numpy().reshape(-1, width) != [layer for layer, _ in places]).any()
+        or (table["projection"].cat.codes.to_numpy().reshape(-1, width) != codes).any()
+        or (table["sample_id"].iloc[::width].astype(str).to_numpy() != responses["sample_id"].astype(str)).any()
+    ):
+        raise UserError(f"{path}: its rows are not those of the responses measured; remove it and run again")
 
 
 def _with_texts(responses: pd.DataFrame, texts: pd.DataFrame, path: str | Path) -> pd.DataFrame:

@@ -5,7 +5,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from layergrad.statistics.claims.evidence import Case, Group, MissingDataError, log_size
+from layergrad.statistics.claims.evidence import Case, Group, MissingDataError
+from layergrad.statistics.claims.lengths import log_size
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,10 @@ class SizeRatio:
         logs = [log_size(array) for array in values]
         return case.spread(units, sum(logs[: len(self.over)]) - sum(logs[len(self.over) :]))
 
+    def length_doubt(self, case: Case) -> np.ndarray:
+        """Standard error (projections,) that a fitted length law adds to the mean."""
+        return case.length_doubt(self.over, self.under, self.quantity)
+
 
 def ratio(over: Group, under: Group, quantity: str = "nuclear_norm") -> SizeRatio:
     """Of one group over another."""
@@ -80,6 +85,10 @@ class EarlyOverLast:
             raise MissingDataError("the model has too few layers for an early and a last part")
         units, (values,) = case.values(self.groups, self.quantity)
         return case.spread(units, log_size(values[:, :, list(early)]) - log_size(values[:, :, list(last)]))
+
+    def length_doubt(self, case: Case) -> np.ndarray:
+        """None (projections,): the length has no part in it."""
+        return np.zeros(len(case.responses.projections))
 
 
 Score = SizeRatio | EarlyOverLast

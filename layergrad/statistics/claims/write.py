@@ -1,5 +1,6 @@
 """From the tables of a study to the files of its claims."""
 
+from dataclasses import astuple, fields
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from layergrad.contracts.tables import read_facts, write_statistics
 from layergrad.statistics.claims.evaluate import evaluate
 from layergrad.statistics.claims.evidence import Evidence, MissingDataError
 from layergrad.statistics.claims.ledger import LEDGER
+from layergrad.statistics.claims.lengths import FittedLaw
 from layergrad.statistics.claims.responses import read_responses
 from layergrad.statistics.claims.rows import Row, frame_of
 from layergrad.statistics.claims.words import control_entries, entries, latex, nested, summary, verdict_metrics
@@ -87,6 +89,6 @@ def length_laws(evidence: Evidence) -> pd.DataFrame:
                 except MissingDataError:
                     continue
                 for projection, law in zip(projections, laws, strict=True):
-                    n = int(np.isfinite(law.residuals).sum())
-                    rows.append((model, fitted_on, quantity, projection, n, law.slope, law.r_squared))
-    return pd.DataFrame(rows, columns=["model", "fitted_on", "quantity", "projection", "n", "slope", "r_squared"])
+                    rows.append((model, fitted_on, quantity, projection, *astuple(law)))
+    columns = [field.name for field in fields(FittedLaw)]
+    return pd.DataFrame(rows, columns=["model", "fitted_on", "quantity", "projection", *columns])
