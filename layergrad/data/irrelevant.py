@@ -3,10 +3,11 @@
 Every choice is seeded by the row's own id, so that no text depends on how many samples a study takes.
 """
 
+import itertools
 import logging
 import random
 import re
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -17,6 +18,7 @@ from layergrad.data import sentences
 logger = logging.getLogger(__name__)
 
 CountTokens = Callable[[str], int]
+_Shelf = tuple[str, int]
 
 # How far from the length it replaces a sentence may be for the sake of variety, as a share of it, at least one token.
 TOLERANCE = 0.1
@@ -203,18 +205,33 @@ def kind(answer: str) -> str:
 
 def _bare_answers(responses: list[Response], seed: int, count_tokens: CountTokens) -> dict[str, str]:
     """For each bare response another group's different answer: of its kind, then nearest in tokens, then by lot."""
-    lent = sorted({(r.pool, r.group) for r in responses if r.pool and r.bare})
-    facts = {answer: (kind(answer), count_tokens(answer)) for answer, _ in lent}
+    groups: dict[str, set[str]] = defaultdict(set)
+    for response in (response for response in responses if response.bare and response.pool):
+        groups[response.pool].add(response.group)
+    shelves: dict[_Shelf, list[str]] = defaultdict(list)
+    for answer in groups:
+        shelves[kind(answer), count_tokens(answer)].append(answer)
     made = {}
     for response in (response for response in responses if response.bare and response.text):
-        own_kind, own_tokens = kind(response.text), count_tokens(response.text)
-        ranked = (
-            (facts[answer][0] != own_kind, abs(facts[answer][1] - own_tokens), _lot(seed, response, answer), answer)
-            for answer, group in lent
-            if group != response.group and _differ(answer, response.text)
-        )
-        made[response.sample_id] = min(ranked, default=("",))[-1]
+        own = kind(response.text), count_tokens(response.text)
+        made[response.sample_id] = _nearest_answer(response, own, groups, shelves, seed)
     return made
+
+
+def _nearest_answer(
+    response: Response, own: _Shelf, groups: dict[str, set[str]], shelves: dict[_Shelf, list[str]], seed: int
+) -> str:
+    """A shelf holds the answers of one kind and number of tokens; those as near as each other are tried by lot."""
+
+    def distance(shelf: _Shelf) -> tuple[bool, int]:
+        return shelf[0] != own[0], abs(shelf[1] - own[1])
+
+    for _, alike in itertools.groupby(sorted(shelves, key=distance), key=distance):
+        answers = [answer for shelf in alike for answer in shelves[shelf] if groups[answer] != {response.group}]
+        for answer in sorted(answers, key=lambda answer: (_lot(seed, response, answer), answer)):
+            if _differ(answer, response.text):
+                return answer
+    return ""
 
 
 def _lot(seed: int, response: Response, answer: str) -> str:

@@ -1,13 +1,17 @@
 """Fetch the sources of a task into one folder, with a list of the files and their checksums."""
 
+import contextlib
+import functools
 import logging
-import os
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import datasets
+import httpx2
+import huggingface_hub
+from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
 from pydantic import TypeAdapter
 
 from layergrad.contracts.config.sources import FileSource, HubSource, Source
@@ -17,19 +21,29 @@ from layergrad.contracts.sources import fetch
 
 logger = logging.getLogger(__name__)
 
+SECONDS = 10
+"""How long the hub may take to answer whether it has a repository."""
+
+huggingface_hub.utils.disable_progress_bars()
+datasets.disable_progress_bars()
+
 
 def fetch_sources(sources: Mapping[str, Any], listing: str | Path) -> None:
     """Fetch every source to ``<folder of listing>/<name of source>/`` and write the listing, a JSON file, last.
 
     ``sources`` are ``Source`` models or what they dump to. The listing holds, by source, its files as ``path``
-    (relative to the listing's folder) and ``sha256``. Raises ``UserError`` as ``contracts.sources.fetch`` does.
+    (relative to the listing's folder) and ``sha256``, and from the hub also the repository and its commit. Raises
+    ``UserError`` as ``contracts.sources.fetch`` does.
     """
     folder = Path(listing).parent
     entries = {}
     for name, value in sources.items():
         source = TypeAdapter(Source).validate_python(value)
         files = _fetch_one(source, folder / name)
-        entries[name] = [{"path": str(file.relative_to(folder)), "sha256": file_sha256(file)} for file in files]
+        origin = source.model_dump(include={"hub", "revision"})
+        entries[name] = [
+            {"path": str(file.relative_to(folder)), "sha256": file_sha256(file), **origin} for file in files
+        ]
         logger.info("fetched %s: %s", name, ", ".join(str(file) for file in files))
     write_json(listing, entries)
 
@@ -65,13 +79,13 @@ def _from_hub(source: HubSource, folder: Path) -> Path:
     with whole_folder(folder) as temporary:
         try:
             rows = datasets.load_dataset(
-                source.hub, name=source.subset, split=source.split, revision=source.revision, cache_dir=temporary
+                _repository(source), name=source.subset, split=source.split, cache_dir=temporary
             )
         except (OSError, ValueError, datasets.exceptions.DatasetsError) as error:
             reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
             raise UserError(
                 f"source hub {source.hub}, subset {source.subset}, split {source.split}, revision {source.revision}: "
-                f"cannot be loaded from {os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}: {reason}; "
+                f"cannot be loaded from {huggingface_hub.constants.ENDPOINT}: {reason}; "
                 "check the network or HF_ENDPOINT, or download it by hand and name it as a file source"
             ) from error
         rows.to_parquet(temporary / "rows.parquet")
@@ -79,3 +93,21 @@ def _from_hub(source: HubSource, folder: Path) -> Path:
             if path.name != "rows.parquet":
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
     return folder / "rows.parquet"
+
+
+def _repository(source: HubSource) -> str:
+    """The folder of a whole repository at its commit, in the hub's cache, which serves all splits and tasks.
+
+    What the cache has is taken as it is where there is no network. Whether there is one is asked once, since the
+    download itself would ask five times more, for half a minute. Raises ``OSError`` where neither has it.
+    """
+    fetch = functools.partial(
+        huggingface_hub.snapshot_download, source.hub, repo_type="dataset", revision=source.revision
+    )
+    try:
+        huggingface_hub.HfApi().dataset_info(source.hub, revision=source.revision, timeout=SECONDS)
+    except (OfflineModeIsEnabled, httpx2.TransportError) as error:
+        with contextlib.suppress(LocalEntryNotFoundError):
+            return fetch(local_files_only=True)
+        raise OSError(f"the hub cannot be reached ({error}), and its cache does not have this commit") from error
+    return fetch()

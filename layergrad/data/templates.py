@@ -10,6 +10,7 @@ from jinja2.sandbox import SandboxedEnvironment
 
 from layergrad.contracts.config.tasks import Given, RowField, TaskContent
 from layergrad.contracts.errors import UserError
+from layergrad.data.filters import FILTERS
 
 ROLES = ("correct", "incorrect", "before_error", "after_error", "pool", "provenance")
 
@@ -26,6 +27,7 @@ class Templates:
             lstrip_blocks=True,
             finalize=lambda value: "" if value is None else value,
         )
+        self._environment.filters |= FILTERS
         self._templates = {name: self._compile(name) for name in task.templates()}
         self._provenances = {
             variant: self._compile(spec.provenance, inline=f"variants.{variant}.provenance")
@@ -37,7 +39,8 @@ class Templates:
 
         White space around a text is layout of the template and is cut; a field is taken byte for byte. An empty text
         says that the row has no such response, or that a source gives it; the pool is the correct response where the
-        variant names no other. Raises ``UserError`` naming the template and what it asked for.
+        variant names no other. A template has the fields by their names, and ``row`` for those whose names Jinja keeps
+        to itself. Raises ``UserError`` naming the template and what it asked for.
         """
         texts = {"instruction": self._text(self._task.instruction, row), "answer": self._text(self._task.answer, row)}
         if not texts["instruction"]:
@@ -74,8 +77,8 @@ class Templates:
 
     def _run(self, template: Any, name: str, row: Mapping[str, Any]) -> str:
         try:
-            return template.render(row).strip()
-        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError) as error:
+            return template.render({"row": row} | dict(row)).strip()
+        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, re.error) as error:
             message = re.sub(r"\s+", " ", str(error))
             raise UserError(
                 f"task {self._task.name}: template {name}: {message}; fields of a row are: {', '.join(sorted(row))}"
