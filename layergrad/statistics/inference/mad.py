@@ -115,7 +115,7 @@ def mad_bounds(samples: np.ndarray) -> MadBounds:
     squares = (away**2).sum(axis=0)
     without = np.maximum(squares - away**2 * (n / (n - 1)), 0)  # sums of squares without each unit
     whole = _three(mean, np.sqrt(squares / (n - 1) / n))
-    parts = _three(mean - away / (n - 1), np.sqrt(without / (n - 2) / n))
+    parts = _three(mean - away / (n - 1), np.sqrt(without / (n - 2) / (n - 1)))
     return MadBounds(whole, (n - 1) * (parts.mean(axis=0) - parts))
 
 

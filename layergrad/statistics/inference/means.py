@@ -12,7 +12,8 @@ def paired_log_ratio(a: np.ndarray, b: np.ndarray, resamples: Resamples) -> Esti
 
     Both are of the same units, in the order of the draws; one where either is zero or null is not in ``n``.
     """
-    return paired_mean(_log(a) - _log(b), resamples)
+    with np.errstate(invalid="ignore"):
+        return paired_mean(_log(a) - _log(b), resamples)
 
 
 def paired_mean(d: np.ndarray, resamples: Resamples) -> Estimate:
