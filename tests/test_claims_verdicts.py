@@ -92,6 +92,14 @@ def test_the_effect_that_could_be_seen_is_seen_in_four_studies_of_five():
     assert amount(0.04, "cosine") == "0.04"
 
 
+def test_too_few_samples_for_a_sign_flip_test_are_told():
+    cells = [Row("C1", "none", "cell", n=4, p=0.125, side=1, low=0.1, high=0.2, detectable=math.inf)]
+    judge(cells)
+    assert cells[0].reason == "4 samples are too few: no sign-flip test of them can have p < 0.05"
+    assert detectable(estimate_of(0.1, dof=4), by_flips=True) == math.inf
+    assert detectable(estimate_of(0.1, dof=5), by_flips=True) < math.inf
+
+
 def shares(claims, repeats, wanted, **tasks):
     """By (claim, control), how often its verdict on studies of such tasks is the wanted one."""
     drawn = [verdicts_of(study_of(np.random.default_rng(i), seed=i, **tasks), *claims) for i in range(repeats)]
@@ -170,25 +178,25 @@ def test_rows_that_are_the_same_hide_a_difference_that_distinct_rows_show():
 
 @pytest.mark.slow
 def test_without_an_effect_a_verdict_is_given_in_five_per_cent_of_studies():
-    """False discoveries on either side, over 300 studies; 3 standard errors of such a share are 3.8 %."""
+    """False discoveries on either side, over 150 studies; three standard errors of such a share are 5.3 %."""
     truth = Truth((*FAST_AND_SLOW, ("simplified", "correct")))
-    drawn = [verdicts_of(study_of(np.random.default_rng(i), seed=i, a=truth), "C1", "C2", "C5") for i in range(300)]
+    drawn = [verdicts_of(study_of(np.random.default_rng(i), seed=i, a=truth), "C1", "C2", "C5") for i in range(150)]
     for key in [("C1", "none"), ("C2", "none"), ("C5", "none"), ("C5", "distinct_rows"), ("C1", "over_loss")]:
-        assert np.mean([told[key] in ("supported", "refuted") for told in drawn]) <= 0.088, key
+        assert np.mean([told[key] in ("supported", "refuted") for told in drawn]) <= 0.103, key
 
 
 @pytest.mark.slow
 def test_at_the_margin_likeness_is_supported_in_five_per_cent_of_studies():
     scale = {("none", "irrelevant"): math.exp(0.1), ("detailed", "irrelevant"): 2.0}
-    told = shares(["C6"], 300, "supported", a=Truth(FAST_AND_SLOW, scale=scale, spread=0.06, rough=0.02))
-    assert told["C6", "none"] <= 0.088
+    told = shares(["C6"], 150, "supported", a=Truth(FAST_AND_SLOW, scale=scale, spread=0.06, rough=0.02))
+    assert told["C6", "none"] <= 0.103
 
 
 @pytest.mark.slow
 def test_length_alone_gives_a_verdict_in_five_per_cent_of_studies_under_the_controls_of_length():
     known = Truth(KNOWN, family="knowledge", power=-0.5)
     drawn = [
-        verdicts_of(study_of(np.random.default_rng(i), seed=i, a=Truth(power=-0.5), w=known), "C1") for i in range(300)
+        verdicts_of(study_of(np.random.default_rng(i), seed=i, a=Truth(power=-0.5), w=known), "C1") for i in range(150)
     ]
     for control in ("sqrt_loss_scale", "length_law", "length_law_knowledge"):
-        assert np.mean([told["C1", control] in ("supported", "refuted") for told in drawn]) <= 0.088, control
+        assert np.mean([told["C1", control] in ("supported", "refuted") for told in drawn]) <= 0.103, control

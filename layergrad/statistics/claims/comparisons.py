@@ -30,6 +30,8 @@ class Result:
     absolute: float = np.nan
     """Absolute relative difference of the two mean curves, as in the paper's code, and what noise alone makes of it."""
     floor: float = np.nan
+    by_flips: bool = False
+    """Whether the p value is that of a sign-flip test, which few samples cannot pass."""
     note: str = ""
     """What else a reader must know of a number that has no verdict."""
 
@@ -126,7 +128,7 @@ class Mean(Comparison):
         """One result a projection."""
         means = [widened(*pair) for pair in zip(means, self.score.length_doubt(case), strict=True)]
         found = [
-            Result(projection, mean, *self.expect.judged(mean))
+            Result(projection, mean, *self.expect.judged(mean), by_flips=self.expect == LARGER)
             for projection, mean in zip(case.responses.projections, means, strict=True)
         ]
         apart_in_kind = self.score.other_over_correct and case.control.change is None
@@ -182,7 +184,7 @@ class Farther(Comparison):
         """One result a projection."""
         projections = case.responses.projections
         less, more = means[: len(projections)], means[len(projections) :]
-        return [farther(*row) for row in zip(projections, less, more, strict=True)]
+        return [replace(farther(*row), by_flips=True) for row in zip(projections, less, more, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -98,7 +98,7 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
         absolute_difference=result.absolute,
         noise_floor=result.floor,
         side=result.side,
-        detectable=detectable(estimate),
+        detectable=detectable(estimate, result.by_flips),
     )
 
 

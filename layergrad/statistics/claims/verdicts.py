@@ -19,6 +19,8 @@ JUDGED = (SUPPORTED, REFUTED, INCONCLUSIVE)
 LEVEL = 0.05
 MOST = 0.9
 POWER = 0.8
+FEWEST_FLIPPED = 6
+"""Samples whose signs can be flipped in more than 2 / 0.05 ways, so that a two-sided p value can be below it."""
 
 
 def judge(cells: list[Row]) -> None:
@@ -41,6 +43,8 @@ def rolled_up(cells: list[Row], claim: Claim, **labels: str) -> Row:
     counts = Counter(row.verdict for row in judged)
     row = Row(claim.name, **labels, n=len(shown), unit=shown[0].unit if shown else "")
     row.estimate, row.effect_size = (_median(shown, name) for name in ("estimate", "effect_size"))
+    if claim.descriptive and len({cell.contrast for cell in shown}) > 1:
+        row.estimate = row.effect_size = float("nan")  # a median over unlike things would say nothing
     if claim.descriptive and shown:
         row.verdict, row.reason = DESCRIPTIVE, "shown without a verdict"
     elif not judged:
@@ -87,8 +91,10 @@ def _told(cells: list[Row], counts: dict[str, int]) -> str:
     return f"{told}; the typical inconclusive cell would show an effect of {smallest} in 80 % of such studies"
 
 
-def detectable(estimate: Estimate) -> float:
-    """The effect that a two-sided test at 5 % would find in 80 % of studies of this precision."""
+def detectable(estimate: Estimate, by_flips: bool = False) -> float:
+    """The effect that a two-sided test at 5 % would find in 80 % of studies of this precision; infinite for none."""
+    if by_flips and estimate.n < FEWEST_FLIPPED:
+        return float("inf")
     if not np.isfinite([estimate.standard_error, estimate.dof]).all() or estimate.dof < 1:
         return float("nan")
     return float(estimate.standard_error * special.stdtrit(estimate.dof, [1 - LEVEL / 2, POWER]).sum())
@@ -98,6 +104,8 @@ def resolution(row: Row) -> str:
     """What an estimate without a sure side excludes, and what it could not have seen."""
     if not np.isfinite([row.low, row.high]).all():
         return "noise leaves the estimate without an interval"
+    if np.isposinf(row.detectable):
+        return f"{row.n} samples are too few: no sign-flip test of them can have p < {LEVEL}"
     if not np.isfinite(row.detectable):
         return "the interval has values of both sides"
     excluded = max(abs(row.low), abs(row.high))
