@@ -4,7 +4,7 @@ PHASES = {
     "data": each(*rules.build_task.output),
     "gradients": each(*rules.merge_gradients.output),
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
-    "figures": each(*rules.draw_figures.output),
+    "figures": DRAWN["svg"] + DRAWN["png"],
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
 }

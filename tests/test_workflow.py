@@ -95,8 +95,21 @@ def test_everything_is_there(finished):
 
 def test_every_rule_leaves_a_log_and_a_benchmark(finished):
     rules = {path.stem for path in (finished.folder / "scripts").glob("*.py")}
+    rules.remove("draw_base_instruct")  # the miniature has no tuned model; the next test has one
     for folder in ("logs", "benchmarks"):
         assert {path.stem for path in finished.result(folder).iterdir()} == rules
+
+
+def test_a_tuned_model_is_drawn_against_its_base(project):
+    model = (project.folder / "config/models/tiny-llama.yaml").read_text()
+    tuned = model.replace("seed: 1", "seed: 2") + "base: tiny-llama\n"
+    (project.folder / "config/models/tiny-tuned.yaml").write_text(tuned)
+    project.change("config/config.yaml", "[tiny-llama]", "[tiny-llama, tiny-tuned]")
+    pending = project.pending()
+    for folder in ("figures", "report/figures"):
+        assert f"{folder}/tiny-tuned/mini_math/base_instruct.svg" in pending
+    assert "figures/tiny-llama/mini_math/base_instruct.svg" not in pending
+    assert not {name for name in pending if name.startswith(("figures/tiny-llama", "gradients/tiny-llama"))}
 
 
 def test_a_second_run_has_nothing_to_do(finished):
