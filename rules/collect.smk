@@ -2,7 +2,7 @@
 
 PHASES = {
     "data": each(*rules.build_task.output),
-    "gradients": each(*rules.merge_gradients.output),
+    "gradients": each(*(rules.import_released if STUDY.released else rules.merge_gradients).output),
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
     "figures": each(*rules.draw_figures.output),
     "tables": list(rules.write_tables.output.tables),

@@ -2,8 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from layergrad.contracts.errors import UserError
 
 
 def command(commands: Any, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
@@ -39,6 +42,20 @@ def model_settings(options: argparse.Namespace) -> dict[str, Any]:
         "modules": load_modules(options.modules) if options.modules else None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def refuse_folder(out: str) -> None:
+    """Raise ``UserError`` for an ``--out`` that is a folder where a prefix is meant."""
+    if out.endswith("/") or Path(out).is_dir():
+        raise UserError(f"--out {out}: a folder given; allowed is the beginning of file names, such as gradients/run1")
+
+
+def named(specs: Sequence[Any], name: str, what: str) -> Any:
+    """The model or task of that name. Raises ``UserError`` with the names there are, where ``what`` is at fault."""
+    found = next((spec for spec in specs if spec.name == name), None)
+    if found is None:
+        raise UserError(f"{what}: {name!r} given; the study has {', '.join(spec.name for spec in specs)}")
+    return found
 
 
 def positive(text: str) -> int:

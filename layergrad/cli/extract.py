@@ -1,11 +1,9 @@
 """layergrad extract: measure rows of a user's own data."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from layergrad.cli.arguments import add_model, command, model_settings, positive
-from layergrad.contracts.errors import UserError
+from layergrad.cli.arguments import add_model, command, model_settings, positive, refuse_folder
 
 
 def add(commands: Any) -> None:
@@ -34,11 +32,7 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from layergrad.data.user_data import read_user_data
 
-    if options.out.endswith("/") or Path(options.out).is_dir():
-        raise UserError(
-            f"--out {options.out}: a folder given; allowed is the beginning of file names, such as gradients/run1"
-        )
-
+    refuse_folder(options.out)
     samples = read_user_data(options.data, options.limit)
 
     from layergrad.contracts.tables import read_table
