@@ -94,7 +94,7 @@ def test_everything_is_there(finished):
 
 
 def test_every_rule_leaves_a_log_and_a_benchmark(finished):
-    rules = {path.stem for path in (finished.folder / "scripts").glob("*.py")}
+    rules = {path.stem for path in (finished.folder / "scripts").glob("*.py")} - {"import_released"}
     for folder in ("logs", "benchmarks"):
         assert {path.stem for path in finished.result(folder).iterdir()} == rules
 

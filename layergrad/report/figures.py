@@ -79,6 +79,8 @@ def draw_figures(
 def _projections(table: pd.DataFrame, quantity: str) -> Figure:
     """One panel a variant on one scale, one line a projection: the paper's row of panels, correct responses."""
     table = table[(table["quantity"] == quantity) & (table["response"] == "correct")]
+    if table["mean"].isna().all():
+        return _message("No response has a value of it.")
     variants = table["variant"].unique()
     figure = Figure(figsize=(max(6.4, 2.9 * len(variants) + 0.6), 3.7), layout="constrained")
     panels = figure.subplots(1, len(variants), sharex=True, sharey=True, squeeze=False)[0]

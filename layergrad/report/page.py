@@ -124,9 +124,10 @@ def _figures(paths: list[str | Path], model: dict, task: dict) -> dict[str, str]
 def _counts(cells: pd.DataFrame, study: dict[str, Any]) -> str:
     """How much was measured, in one sentence."""
     tokens = float((cells["n"] * cells["mean_response_tokens"]).sum())
+    lengths = f", {tokens:,.0f} response tokens in all" if tokens else ""
     return (
         f"{counted(int(cells['n'].sum()), 'response')} of {counted(len(study['tasks']), 'task')} were measured on "
-        f"{counted(len(study['models']), 'model')}, {tokens:,.0f} response tokens in all."
+        f"{counted(len(study['models']), 'model')}{lengths}."
     )
 
 
