@@ -1,4 +1,4 @@
-"""The authors' format: where files lie, both ways between it and the tables, and files that are not as they should be."""
+"""The authors' format: where files lie, from it to the tables and back, and files that are not as they should be."""
 
 import json
 import re
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from conftest import ROOT
-from released_files import LAYERS, MODELS, NUMBERS, ROWS, Layout
+from released_files import LAYERS, MODELS, NUMBERS, ROWS, Layout, line
 from test_paper_data import file_of
 
 from layergrad.cli import main
@@ -36,15 +36,25 @@ NONE_CORRECT = "cot_500/small_1b/grads_puzzles_train_no_cot.jsonl"
 def source(tmp_path_factory):
     """A study in the authors' layout, with the tables of its responses in ``tables/``."""
     layout = Layout(tmp_path_factory.mktemp("source")).write()
-    study = load_study(layout.config)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv(MIRROR, str(layout.folder / "data"))
-        for task in study.tasks:
-            listing = layout.folder / "sources" / task.name / "SOURCES.json"
-            fetch_sources(task.model_dump(mode="json")["sources"], listing)
-            built = build_task(task.content(), {}, listing, None, 0, "length_matched")
-            write_table(built.samples, layout.folder / f"tables/{task.name}.parquet", SAMPLES, {})
+    for task in load_study(layout.config).tasks:
+        tables_of(task, layout.folder / "data", layout.folder / "tables" / task.name)
     return layout
+
+
+def tables_of(task, mirror, folder):
+    """The table of a task's responses, from a mirror of its sources; its path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MIRROR, str(mirror))
+        fetch_sources(task.model_dump(mode="json")["sources"], folder / "SOURCES.json")
+        built = build_task(task.content(), {}, folder / "SOURCES.json", None, 0, "length_matched")
+    write_table(built.samples, folder / f"{task.name}.parquet", SAMPLES, {})
+    return folder / f"{task.name}.parquet"
+
+
+@pytest.fixture(scope="module")
+def whole(source, tmp_path_factory):
+    """The gradients of puzzles on small, from files that are sound."""
+    return imported(source, tmp_path_factory.mktemp("whole") / "t", data=data_of(source))[0]
 
 
 @pytest.fixture
@@ -54,7 +64,7 @@ def layout(source, tmp_path):
 
 
 def data_of(source, task="puzzles"):
-    return source.folder / f"tables/{task}.parquet"
+    return source.folder / f"tables/{task}/{task}.parquet"
 
 
 def imported(layout, prefix, task="puzzles", model="small", data=None):
@@ -111,13 +121,13 @@ def test_import_gives_every_number_its_place(source, tmp_path, task, with_data):
     expected, expected_losses = {}, {}
     for (variant, response), path in cells:
         seen = Counter()
-        for line in source.lines[str(path)]:
-            key = (variant, response, sample_id(task, line["instruction"], seen[line["instruction"]]))
-            seen[line["instruction"]] += 1
-            expected_losses[key] = line["loss"]
+        for entry in source.lines[str(path)]:
+            key = (variant, response, sample_id(task, entry["instruction"], seen[entry["instruction"]]))
+            seen[entry["instruction"]] += 1
+            expected_losses[key] = entry["loss"]
             for layer in range(LAYERS):
                 for projection in "qkvo":
-                    numbers = line[f"model.layers.{layer}.self_attn.{projection}_proj.weight"]
+                    numbers = entry[f"model.layers.{layer}.self_attn.{projection}_proj.weight"]
                     expected[*key, layer, projection] = dict(zip(COLUMNS, map(numbers.get, NUMBERS), strict=True))
     assert rows == expected
     assert losses == expected_losses
@@ -141,6 +151,27 @@ def test_export_after_import_is_the_source(source, tmp_path, task):
     assert set(lines) == {str(path) for path in files(study.task(task), study.model("small")).values()}
     for path, found in lines.items():
         assert sorted(found) == sorted((source.released / path).read_text(encoding="utf-8").splitlines())
+
+
+@pytest.mark.parametrize("name", ["strategyqa", "wiki"])  # a prompt recurs in the one, the other has 454 rows in a cell
+def test_every_released_response_has_its_line(released_data, tmp_path, name):
+    study = load_study(ROOT / "config/released.yaml")
+    task = study.task(name)
+    paths, rng = files(task, study.models[0]), np.random.default_rng(0)
+    for (variant, response), path in paths.items():
+        rows = json.loads((released_data / file_of(name, variant, response)).read_bytes())
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).write_text("".join(f"{json.dumps(line(row, rng, layers=1))}\n" for row in rows))
+    data = tables_of(task, released_data, tmp_path / "tables")
+    import_released(tmp_path, paths, name, tmp_path / "t", read_table(data))
+    assert read_table(tmp_path / "t.import.parquet").empty
+    samples = read_table(tmp_path / "t.samples.parquet")
+    assert set(samples["status"]) == {"ok"}
+    assert len(samples) == (3000 if name == "strategyqa" else 2 * (3 * 500 + 454))
+    lines = [text for path in paths.values() for text in (tmp_path / path).read_text().splitlines()]
+    export_released(tmp_path / "t", data, paths, tmp_path / "out")
+    back = [text for path in paths.values() for text in (tmp_path / "out" / path).read_text().splitlines()]
+    assert sorted(back) == sorted(lines)
 
 
 def test_import_after_export_keeps_what_was_measured(source, tiny_model_folder, tmp_path):
@@ -273,17 +304,16 @@ BAD = {
 
 
 @pytest.mark.parametrize(("change", "expected", "failed"), BAD.values(), ids=BAD.keys())
-def test_what_is_wrong_is_told_by_line_and_the_rest_is_used(source, layout, tmp_path, change, expected, failed):
+def test_what_is_wrong_is_told_by_line_and_the_rest_is_used(source, whole, layout, tmp_path, change, expected, failed):
     path = layout.released / NONE_CORRECT
     changed = change(path.read_text(encoding="utf-8"))
     path.write_bytes(changed if isinstance(changed, bytes) else changed.encode())
-    whole, _, _ = imported(source, tmp_path / "whole", data=data_of(source))
     spectra, samples, problems = imported(layout, tmp_path / "t", data=data_of(source))
 
     assert set(problems["file"]) == {NONE_CORRECT}
     unheard = problems["problem"].str.contains("samples have no line in it")
     told = [(None if pd.isna(p.line) else int(p.line), p.problem) for p in problems[~unheard].itertuples()]
-    assert [line for line, _ in told] == [line for line, _ in expected]
+    assert [number for number, _ in told] == [number for number, _ in expected]
     for (_, problem), (_, pattern) in zip(told, expected, strict=True):
         assert re.search(pattern, problem), problem
 
@@ -329,12 +359,9 @@ def test_a_file_that_is_not_there_leaves_its_cell_out(source, layout, tmp_path):
     _, samples, problems = imported(layout, tmp_path / "t", data=data_of(source))
     assert len(samples) == 5 * ROWS
     assert not ((samples["variant"] == "none") & (samples["response"] == "correct")).any()
-    assert (
-        problems.to_dict("records")
-        == [{"file": NONE_CORRECT, "line": None, "used": False, "problem": problems["problem"].iloc[0]}]
-        or problems["line"].isna().all()
-    )
-    assert problems["problem"].tolist() == ["there is no such file; its responses are left out"]
+    told = ["there is no such file; its responses are left out"]
+    assert (problems["file"].tolist(), problems["problem"].tolist()) == ([NONE_CORRECT], told)
+    assert problems["line"].isna().all()
 
 
 def test_responses_that_the_study_does_not_take_are_no_problem(source, tmp_path):
@@ -361,9 +388,7 @@ def test_where_nothing_is_there_it_is_one_line(layout, tmp_path, monkeypatch, ca
         path.unlink()
     assert main(["import-released", "--model", "small-it", *options]) == 2
     assert "released: has none of the files cot_500/small_1b_it_new/grads_" in capsys.readouterr().err
-    with pytest.raises(
-        UserError, match="released has none of the 6 files of puzzles on small-it, the first of which is"
-    ):
+    with pytest.raises(UserError, match="released has none of the 6 files of puzzles on small-it, the first of"):
         present(load_study("config/small.yaml"))
     assert not list(tmp_path.glob("t.*"))
 
@@ -390,13 +415,15 @@ def test_export_tells_what_it_leaves_out(source, tmp_path, caplog):
     samples.loc[0, ["status", "reason"]] = ["failed", "out of memory"]
     gone = spectra["sample_id"] + spectra["variant"] + spectra["response"]
     spectra = spectra[gone != "".join(samples.loc[0, ["sample_id", "variant", "response"]])]
-    write_table(spectra, tmp_path / "t.parquet", GRADIENTS, {})
+    with_mlp = pd.concat([spectra, spectra[spectra["projection"] == "q"].assign(projection="up")])
+    write_table(with_mlp, tmp_path / "t.parquet", GRADIENTS, {})
     write_table(pd.concat([samples, control]), tmp_path / "t.samples.parquet", MEASURED_SAMPLES, {})
     with caplog.at_level("WARNING", "layergrad"):
         lines = exported(source, tmp_path / "t", data_of(source), tmp_path / "out")
     assert sum(map(len, lines.values())) == 6 * ROWS - 1
-    assert "1 responses are left out: failed" in caplog.text
-    assert "12 responses are left out: of controls or replicates" in caplog.text
+    assert f"1 of {8 * ROWS} responses are left out: failed" in caplog.text
+    assert f"{2 * ROWS} of {8 * ROWS} responses are left out: of controls or replicates" in caplog.text
+    assert "left out: gradients of up" in caplog.text
 
 
 def test_export_of_tables_that_do_not_belong_together_is_one_line(source, tmp_path, capsys):

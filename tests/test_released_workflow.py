@@ -1,4 +1,4 @@
-"""A study of released statistics, from the authors' files to the report: no model, no torch, and not all files sound."""
+"""A study of released statistics, from the authors' files to the report: no model, no torch, not all files sound."""
 
 import os
 import subprocess
@@ -41,7 +41,7 @@ class Run:
         self.environment = os.environ | {"PYTHONPATH": f"{folder / 'start'}{os.pathsep}{ROOT}"}
 
     def snakemake(self, *arguments):
-        command = [sys.executable, "-m", "snakemake", "--cores", "1", "--snakefile", str(ROOT / "Snakefile")]
+        command = [sys.executable, "-m", "snakemake", "--cores", "2", "--snakefile", str(ROOT / "Snakefile")]
         command += ["--configfile", "config/small.yaml", *arguments]
         return subprocess.run(
             command, cwd=self.layout.folder, env=self.environment, capture_output=True, text=True, errors="replace"

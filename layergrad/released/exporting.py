@@ -28,11 +28,12 @@ def export_released(
     """
     spectra, samples = read_table(f"{prefix}.parquet"), read_table(f"{prefix}.samples.parquet")
     responses = _with_texts(_exportable(samples, prefix), read_table(data), data)
-    spectra = spectra[spectra["projection"].isin(ATTENTION_PROJECTIONS)]
+    spectra = _of_attention(spectra, prefix)
+    cells = dict(iter(responses.groupby(["variant", "response"])))
+    for cell in cells.keys() - files.keys():
+        raise UserError(f"{prefix}: has {', '.join(cell)} responses, which the task of the study does not take")
     written = []
-    for cell, rows in responses.groupby(["variant", "response"]):
-        if cell not in files:
-            raise UserError(f"{prefix}: has {', '.join(cell)} responses, which the task of the study does not take")
+    for cell, rows in cells.items():
         path = Path(folder) / files[cell]
         with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="\n") as file:
             file.writelines(f"{json.dumps(line)}\n" for line in _lines(rows, spectra, prefix))
@@ -49,8 +50,15 @@ def _exportable(samples: pd.DataFrame, prefix: str | Path) -> pd.DataFrame:
         raise UserError(f"{prefix}: has no measured response that the authors' format has a place for")
     for what, count in {"failed": fits.sum() - len(kept), "of controls or replicates": (~fits).sum()}.items():
         if count:
-            logger.warning("%s: %d responses are left out: %s", prefix, count, what)
+            logger.warning("%s: %d of %d responses are left out: %s", prefix, count, len(samples), what)
     return kept
+
+
+def _of_attention(spectra: pd.DataFrame, prefix: str | Path) -> pd.DataFrame:
+    fits = spectra["projection"].isin(ATTENTION_PROJECTIONS)
+    if not fits.all():
+        logger.warning("%s: left out: gradients of %s", prefix, ", ".join(spectra.loc[~fits, "projection"].unique()))
+    return spectra[fits]
 
 
 def _with_texts(responses: pd.DataFrame, data: pd.DataFrame, path: str | Path) -> pd.DataFrame:

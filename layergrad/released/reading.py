@@ -32,17 +32,25 @@ def read_files(folder: Path, files: Mapping[Cell, PurePath], problems: Problems)
 
 
 def _read(folder: Path, path: PurePath, problems: Problems) -> list[Line]:
-    lines, number = [], 0
-    with (folder / path).open("rb") as file:
-        for number, text in enumerate(file, start=1):
-            try:
-                lines.append(parse(number, text))
-            except LineError as error:
-                problems.add(path, number, str(error))
-    if not number:
+    lines = []
+    texts = _texts(folder / path)
+    for number, text in enumerate(texts, start=1):
+        try:
+            lines.append(parse(number, text))
+        except LineError as error:
+            problems.add(path, number, str(error))
+    if not texts:
         problems.add(path, None, "the file is empty")
-    logger.info("%s: %d lines", path, number)
+    logger.info("%s: %d lines", path, len(texts))
     return lines
+
+
+def _texts(path: Path) -> list[bytes]:
+    try:
+        with path.open("rb") as file:
+            return file.readlines()
+    except OSError as error:
+        raise UserError(f"{path}: cannot be read: {error.strerror}") from error
 
 
 def _of_depth(line: Line, depth: int) -> Line:
