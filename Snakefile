@@ -14,7 +14,7 @@ min_version("9.0")
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
-include: "rules/gradients.smk"
+include: "rules/released.smk" if STUDY.released else "rules/gradients.smk"
 include: "rules/audit.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"

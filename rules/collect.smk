@@ -2,8 +2,8 @@
 
 PHASES = {
     "data": each(*rules.build_task.output),
-    "gradients": each(*rules.merge_gradients.output),
-    "audit": AUDIT,
+    "gradients": each(*(rules.import_released if STUDY.released else rules.merge_gradients).output),
+    "audit": AUDIT["table"] + AUDIT["csv"],
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
     "figures": DRAWN["svg"] + DRAWN["png"],
     "tables": list(rules.write_tables.output.tables),

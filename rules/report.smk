@@ -3,9 +3,6 @@
 BASES = {model.name: model.base for model in STUDY.models if model.base in MODELS}
 SECOND_HAND = Path(workflow.basedir, "layergrad", "report", "second_hand.csv")
 
-# Tables of the audit of each model and task. Without any, the report says nothing of the texts.
-AUDITS = []
-
 
 def shown(figure):
     """A figure's SVG file, with what Snakemake's own report says of it."""
@@ -106,8 +103,8 @@ rule write_report:
     input:
         statistics=rules.write_tables.input.statistics,
         figures=DRAWN["svg"],
-        audits=AUDITS,
-        diagnoses=each(*rules.diagnose_model.output),
+        audits=AUDIT["table"],
+        diagnoses=DIAGNOSES,
         second_hand=SECOND_HAND,
         templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),
     output:
