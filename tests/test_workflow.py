@@ -123,7 +123,8 @@ def test_more_samples_of_one_task_leave_the_other_alone(project):
     assert "data/mini_math.parquet" in pending
     assert "gradients/tiny-llama/mini_math.parquet" in pending
     assert "report/index.html" in pending
-    assert not {name for name in pending if "mini_knowledge" in name or name.startswith(("models/", "sources/"))}
+    beside = {name for name in pending if not name.startswith("report/")}  # one job writes all pages
+    assert not {name for name in beside if "mini_knowledge" in name or name.startswith(("models/", "sources/"))}
 
 
 def test_a_changed_template_remakes_what_it_is_in(project):
