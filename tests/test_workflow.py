@@ -87,7 +87,7 @@ def test_everything_is_there(finished):
         assert finished.result(name).stat().st_size > 0, name
     gradients = read_table(finished.result("gradients/tiny-llama/mini_math.parquet"))
     assert len(gradients) == (6 * 2 + 4 * 2 + 4 * 3) * 3 * 4
-    for phase in ("data", "gradients", "statistics", "figures", "tables", "report"):
+    for phase in ("data", "gradients", "audit", "statistics", "figures", "tables", "report"):
         manifest = json.loads(finished.result(f"{phase}/MANIFEST.json").read_text())
         for name, entry in manifest.items():
             assert file_sha256(finished.result(f"{phase}/{name}")) == entry["sha256"]
@@ -160,7 +160,7 @@ def test_a_removed_task_is_pruned_and_an_added_one_measured_alone(project):
     project.snakemake()
     assert not [
         path
-        for phase in ("data", "gradients", "statistics", "figures")
+        for phase in ("data", "gradients", "audit", "statistics", "figures")
         for path in project.result(phase).rglob("*mini_knowledge*")
     ]
     assert "mini_knowledge" not in project.result("gradients/MANIFEST.json").read_text()
