@@ -1,6 +1,6 @@
 """What fast and slow thinking do to the layers of a language model: from sources to a report.
 
-    sources -> samples -> gradients -> statistics -> tables, figures, report
+    sources -> samples -> gradients -> statistics, claims -> tables, figures, report
 
 `snakemake --cores all` runs the default study, `--configfile` another one. A rule, its script in scripts/ and its log
 share a name; the scripts are thin, and what they call is in the package layergrad/.
@@ -17,6 +17,7 @@ include: "rules/models.smk"
 include: "rules/released.smk" if STUDY.released else "rules/gradients.smk"
 include: "rules/audit.smk"
 include: "rules/statistics.smk"
+include: "rules/claims.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
 
@@ -32,4 +33,5 @@ rule all:
         rules.gradients.input,
         rules.audit.input,
         rules.statistics.input,
+        rules.claims.input,
         rules.report.input,

@@ -5,6 +5,7 @@ PHASES = {
     "gradients": each(*(rules.import_released if STUDY.released else rules.merge_gradients).output),
     "audit": AUDIT["table"] + AUDIT["csv"],
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
+    "claims": list(rules.evaluate_claims.output),
     "figures": DRAWN["svg"] + DRAWN["png"],
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
@@ -50,6 +51,11 @@ rule audit:
 rule statistics:
     input:
         PATHS.statistics / "MANIFEST.json",
+
+
+rule claims:
+    input:
+        PATHS.claims / "MANIFEST.json",
 
 
 rule report:

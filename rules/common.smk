@@ -11,7 +11,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
-from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths, task_page
+from layergrad.contracts.paths import CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 from layergrad.released.layout import present
 

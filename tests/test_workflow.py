@@ -87,7 +87,7 @@ def test_everything_is_there(finished):
         assert finished.result(name).stat().st_size > 0, name
     gradients = read_table(finished.result("gradients/tiny-llama/mini_math.parquet"))
     assert len(gradients) == (6 * 2 + 4 * 2 + 4 * 3) * 3 * 4
-    for phase in ("data", "gradients", "audit", "statistics", "figures", "tables", "report"):
+    for phase in ("data", "gradients", "audit", "statistics", "claims", "figures", "tables", "report"):
         manifest = json.loads(finished.result(f"{phase}/MANIFEST.json").read_text())
         for name, entry in manifest.items():
             assert file_sha256(finished.result(f"{phase}/{name}")) == entry["sha256"]
@@ -216,9 +216,10 @@ def test_dvc_and_snakemake_do_not_repeat_each_other(finished):
     first = finished.run("dvc", "repro")
     assert first.returncode == 0, first.stderr + first.stdout
     assert "Running stage" in first.stdout
-    assert first.stdout.count("Nothing to be done") + first.stderr.count("Nothing to be done") == 4
+    assert first.stdout.count("Nothing to be done") + first.stderr.count("Nothing to be done") == 5
     second = finished.run("dvc", "repro")
     assert "Running stage" not in second.stdout
     assert "up to date" in second.stdout
     shown = finished.run("dvc", "metrics", "show")
     assert "nuclear_norm" in shown.stdout
+    assert "verdicts.C1.none" in shown.stdout
