@@ -14,7 +14,8 @@ min_version("9.0")
 include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
-include: "rules/gradients.smk"
+include: "rules/released.smk" if STUDY.released else "rules/gradients.smk"
+include: "rules/audit.smk"
 include: "rules/statistics.smk"
 include: "rules/claims.smk"
 include: "rules/report.smk"
@@ -30,6 +31,7 @@ rule all:
     input:
         rules.data.input,
         rules.gradients.input,
+        rules.audit.input,
         rules.statistics.input,
         rules.claims.input,
         rules.report.input,

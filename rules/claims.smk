@@ -3,7 +3,7 @@
 
 rule evaluate_claims:
     input:
-        **{name: each(path) for name, path in rules.merge_gradients.output.items()},
+        **{name: each(path) for name, path in tables(GRADIENTS).items()},
         data=each(rules.build_task.output.samples),
     output:
         [PATHS.claims / name for name in CLAIMS],

@@ -2,10 +2,11 @@
 
 PHASES = {
     "data": each(*rules.build_task.output),
-    "gradients": each(*rules.merge_gradients.output),
+    "gradients": each(*(rules.import_released if STUDY.released else rules.merge_gradients).output),
+    "audit": AUDIT["table"] + AUDIT["csv"],
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
     "claims": list(rules.evaluate_claims.output),
-    "figures": each(*rules.draw_figures.output),
+    "figures": DRAWN["svg"] + DRAWN["png"],
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
 }
@@ -40,6 +41,11 @@ rule data:
 rule gradients:
     input:
         PATHS.gradients / "MANIFEST.json",
+
+
+rule audit:
+    input:
+        PATHS.audit / "MANIFEST.json",
 
 
 rule statistics:

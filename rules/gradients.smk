@@ -1,15 +1,6 @@
 """Samples to gradients: one table a (model, task), measured in shards."""
 
 SHARD = PATHS.shards / "{model}" / f"{{task}}.shard-{{shard}}-of-{STUDY.gradients.shards}"
-GRADIENTS = PATHS.gradients / "{model}" / "{task}"
-
-
-def tables(prefix):
-    """The tables of gradients under a prefix, by name."""
-    ends = {"gradients": ".parquet", "samples": ".samples.parquet"}
-    if STUDY.similarity:
-        ends["similarity"] = ".similarity.parquet"
-    return {name: f"{prefix}{end}" for name, end in ends.items()}
 
 
 def run_settings(wildcards):
@@ -57,6 +48,9 @@ rule diagnose_model:
         "Diagnosing the measurement of {wildcards.model}"
     script:
         "../scripts/diagnose_model.py"
+
+
+DIAGNOSES = each(*rules.diagnose_model.output)
 
 
 rule extract_gradients:

@@ -10,8 +10,8 @@ STATISTICS_CODE = [
 
 rule compute_statistics:
     input:
-        gradients=rules.merge_gradients.output.gradients,
-        samples=rules.merge_gradients.output.samples,
+        gradients=tables(GRADIENTS)["gradients"],
+        samples=tables(GRADIENTS)["samples"],
         data=rules.build_task.output.samples,
     output:
         [

@@ -2,8 +2,11 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
+
+from layergrad.contracts.errors import UserError
 
 
 def command(commands: Any, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
@@ -39,6 +42,36 @@ def model_settings(options: argparse.Namespace) -> dict[str, Any]:
         "modules": load_modules(options.modules) if options.modules else None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Options that say how prompts and responses become token ids."""
+    parser.add_argument("--chat", action="store_true", help="put the instruction into the model's chat template")
+    parser.add_argument("--paper-compat", action="store_true", help="token ids and mask of the paper's released code")
+    parser.add_argument("--max-length", type=positive, default=1024, metavar="TOKENS", help="default %(default)s")
+
+
+def reading(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of ``add_reading`` ask for."""
+    return {
+        "prompt": "chat" if options.chat else "plain",
+        "paper_compat": options.paper_compat,
+        "max_length": options.max_length,
+    }
+
+
+def check_prefix(out: str) -> None:
+    """Raise ``UserError`` for a folder where the beginning of file names is asked for."""
+    if out.endswith("/") or Path(out).is_dir():
+        raise UserError(f"--out {out}: a folder given; allowed is the beginning of file names, such as gradients/run1")
+
+
+def named(specs: Sequence[Any], name: str, what: str) -> Any:
+    """The model or task of that name. Raises ``UserError`` with the names there are, where ``what`` is at fault."""
+    found = next((spec for spec in specs if spec.name == name), None)
+    if found is None:
+        raise UserError(f"{what}: {name!r} given; the study has {', '.join(spec.name for spec in specs)}")
+    return found
 
 
 def positive(text: str) -> int:

@@ -32,10 +32,15 @@ CLAIMS = (
 """Files of ``claims/``."""
 
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
-"""Figures of ``figures/<model>/<task>/``; each .svg and .png."""
+"""Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
 
-TABLES = ("cells", "nuclear_norm", "mad", "relative_difference")
+TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct", "second_hand")
 """Tables of ``tables/``; each .csv, .md and .tex."""
+
+
+def task_page(task: str) -> str:
+    """File name of a task's page in the report; its prefix keeps a task called index off the place of the index."""
+    return f"task-{task}.html"
 
 
 class StudyPaths:

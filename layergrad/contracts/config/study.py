@@ -87,6 +87,18 @@ class Study(Strict):
             raise ValueError("controls: irrelevant_shuffled given, but irrelevant is shuffled already")
         return self
 
+    @model_validator(mode="after")
+    def _released_statistics_have_what_is_asked(self) -> "Study":
+        asked = {
+            "controls": bool(self.controls),
+            "similarity": self.similarity,
+            "projections": self.projections != "attention",
+        }
+        if self.released and any(asked.values()):
+            key = next(key for key in asked if asked[key])
+            raise ValueError(f"{key}: {getattr(self, key)} given, but released statistics have none of it")
+        return self
+
     def model(self, name: str) -> ModelSpec:
         """The model of that name."""
         return next(model for model in self.models if model.name == name)
