@@ -53,7 +53,7 @@ def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     parsed = _parse(path)
     try:
         return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
-    except (ValueError, OverflowError, RecursionError, NotImplementedError) as error:
+    except (ValueError, LookupError, OverflowError, RecursionError, NotImplementedError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: a value or a name in it is none that a table can hold: {reason}") from error
 
@@ -115,6 +115,8 @@ def _table(columns: list[Any], names: list[str]) -> pa.Table:
 def _from_records(records: list[dict[str, Any]], path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     """A row for every record. Records without fields in common are the user's mistake."""
     fields = list(dict.fromkeys(field for record in records for field in record))
+    if not fields:
+        raise UserError(f"{path}: the rows have no fields")
     for number, record in enumerate(records, start=1):
         missing = [field for field in fields if field not in record and field not in optional]
         if missing:
