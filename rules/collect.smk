@@ -1,13 +1,19 @@
 """The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`)."""
 
 PHASES = {
+    "sources": each(*rules.fetch_sources.output),
+    "models": each(*rules.prepare_model.output),
     "data": each(*rules.build_task.output),
+    "diagnostics": each(*rules.diagnose_model.output),
+    "shards": expand(rules.extract_gradients.output, model=MODELS, task=TASKS, shard=SHARDS),
     "gradients": each(*rules.merge_gradients.output),
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
     "figures": each(*rules.draw_figures.output),
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
 }
+# Their jobs declare no more than a file in a folder that is wholly theirs.
+WHOLE_FOLDERS = ("sources", "models")
 
 
 rule write_manifest:
@@ -25,6 +31,8 @@ rule write_manifest:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        whole=lambda wildcards: wildcards.phase in WHOLE_FOLDERS,
     message:
         "Closing the phase {wildcards.phase}"
     script:
@@ -33,11 +41,15 @@ rule write_manifest:
 
 rule data:
     input:
+        PATHS.sources / "MANIFEST.json",
+        PATHS.models / "MANIFEST.json",
         PATHS.data / "MANIFEST.json",
 
 
 rule gradients:
     input:
+        PATHS.diagnostics / "MANIFEST.json",
+        PATHS.shards / "MANIFEST.json",
         PATHS.gradients / "MANIFEST.json",
 
 
