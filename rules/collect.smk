@@ -15,6 +15,11 @@ PHASES = {
 WHOLE_FOLDERS = ("sources", "models")
 
 
+def closed(*phases):
+    """The manifests of phases; of one that has no files there is none."""
+    return [PATHS.root / phase / "MANIFEST.json" for phase in phases if PHASES[phase]]
+
+
 rule write_manifest:
     input:
         lambda wildcards: PHASES[wildcards.phase],
@@ -40,36 +45,30 @@ rule write_manifest:
 
 rule data:
     input:
-        PATHS.sources / "MANIFEST.json",
-        PATHS.models / "MANIFEST.json",
-        PATHS.data / "MANIFEST.json",
+        closed("sources", "models", "data"),
 
 
 rule gradients:
     input:
-        PATHS.diagnostics / "MANIFEST.json",
-        PATHS.shards / "MANIFEST.json",
-        PATHS.gradients / "MANIFEST.json",
+        closed("diagnostics", "shards", "gradients"),
 
 
 rule audit:
     input:
-        PATHS.audit / "MANIFEST.json",
+        closed("audit"),
 
 
 rule statistics:
     input:
-        PATHS.statistics / "MANIFEST.json",
+        closed("statistics"),
 
 
 rule claims:
     input:
-        PATHS.claims / "MANIFEST.json",
+        closed("claims"),
 
 
 rule report:
     input:
-        PATHS.figures / "MANIFEST.json",
-        PATHS.tables / "MANIFEST.json",
-        PATHS.report / "MANIFEST.json",
+        closed("figures", "tables", "report"),
         PATHS.metrics,
