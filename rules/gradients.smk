@@ -50,9 +50,6 @@ rule diagnose_model:
         "../scripts/diagnose_model.py"
 
 
-DIAGNOSES = each(*rules.diagnose_model.output)
-
-
 rule extract_gradients:
     input:
         card=rules.prepare_model.output.card,
@@ -105,3 +102,12 @@ rule merge_gradients:
         "Joining the gradients of {wildcards.task} on {wildcards.model}"
     script:
         "../scripts/merge_gradients.py"
+
+
+# By phase, what measuring takes and leaves.
+MEASURED = {
+    "models": each(*rules.prepare_model.output),
+    "diagnostics": each(*rules.diagnose_model.output),
+    "shards": expand(rules.extract_gradients.output, model=MODELS, task=TASKS, shard=SHARDS),
+    "gradients": each(*rules.merge_gradients.output),
+}

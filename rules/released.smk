@@ -2,9 +2,6 @@
 
 from layergrad.released import importing, layout
 
-# No model is looked at.
-DIAGNOSES = []
-
 
 rule import_released:
     input:
@@ -31,3 +28,7 @@ rule import_released:
         "Importing the released statistics of {wildcards.task} on {wildcards.model}"
     script:
         "../scripts/import_released.py"
+
+
+# By phase, what takes the place of measuring: no model is prepared.
+MEASURED = {"models": [], "diagnostics": [], "shards": [], "gradients": each(*rules.import_released.output)}

@@ -33,6 +33,8 @@ def _texts(record: dict[str, Any], where: str) -> dict[str, str]:
             raise UserError(f"{where}: {name} is missing")
         if value is not None and not isinstance(value, str):
             raise UserError(f"{where}: {name} is {value!r:.80}; it must be text")
+        if value and any("\ud800" <= character <= "\udfff" for character in value):
+            raise UserError(f"{where}: {name} has half of a surrogate pair, which is no character")
         if value == "" and name != "input":
             raise UserError(f"{where}: {name} is ''; it must be text that is not empty")
     prompt = "\n".join(filter(None, (values["instruction"], values["input"])))
