@@ -113,7 +113,8 @@ class Mean(Comparison):
     @property
     def statistic(self) -> str:
         """What is estimated and how it is tested, in words."""
-        return f"mean over samples of the {self.score.words}, paired by sample; sign-flip test over samples"
+        test = "sign-flip test" if self.expect == LARGER else "Student's t"
+        return f"mean over samples of the {self.score.words}, paired by sample; {test} over samples"
 
     @property
     def expected(self) -> str:

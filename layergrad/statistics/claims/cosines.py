@@ -1,5 +1,6 @@
 """Comparisons of cosines between gradients of one response."""
 
+import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -48,9 +49,9 @@ class Cosines(Comparison):
 
     @staticmethod
     def _differences(case: Case) -> Iterator[tuple[str, dict]]:
-        for (variant, response, _), _ in _groups(case):
-            if response == "irrelevant":
-                (other, one), (correct, two) = case.samples([Group(variant, response), Group(variant)])
+        for variant in [key[0] for key, _ in _groups(case) if key[1] == "irrelevant"]:
+            with contextlib.suppress(MissingDataError):
+                (other, one), (correct, two) = case.samples([Group(variant, "irrelevant"), Group(variant)])
                 yield (
                     f"irrelevant less correct {variant}",
                     {kind: values[one] - correct.cosines[kind][two] for kind, values in other.cosines.items()},

@@ -154,18 +154,13 @@ class SameShape(Comparison):
         if max(families.count(family) for family in families) < 2:
             raise MissingDataError("the study has no two sizes of one family of models")
         later = names[names.index(case.model) + 1 :]
-        found = []
+        curves, found = _mean_curves(case, self.group), []
         for name in [name for name in later if (family_name(name) == own) == self.one_family]:
-            results = self._with(case, replace(case, model=name))
-            found += [replace(result, contrast=f"{self.contrast}, {name}") for result in results]
-        return found
-
-    def _with(self, case: Case, other: Case) -> list[Result]:
-        one, two = (_mean_curves(each, self.group) for each in (case, other))
-        found = []
-        for i, projection in enumerate(case.responses.projections):
-            r = _correlation(one[:, i], two[:, i])
-            found.append(Result(projection, *_judged_correlation(r, self.one_family, case), "correlation"))
+            others = _mean_curves(replace(case, model=name), self.group)
+            contrast = f"{self.contrast}, {name}"
+            for i, projection in enumerate(case.responses.projections):
+                judged = _judged_correlation(_correlation(curves[:, i], others[:, i]), self.one_family, case)
+                found.append(Result(projection, *judged, "correlation", contrast))
         return found
 
 

@@ -82,6 +82,11 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
     """The row with its numbers; one that is not to be judged has its verdict already."""
     estimate = result.estimate
     templated = any(group.variant in case.responses.templated for group in comparison.groups)
+    verdict, reason = None, result.note
+    if claim.descriptive or templated:
+        verdict, reason = DESCRIPTIVE, reason or (TEMPLATED if templated else "")
+    elif np.isnan(result.p):
+        verdict, reason = NOT_EVALUABLE, f"{estimate.n} samples are too few for an interval"
     return replace(
         row,
         contrast=_told(result.contrast or comparison.contrast, case.control),
@@ -92,8 +97,8 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
         high=estimate.high,
         effect_size=estimate.effect_size,
         p=result.p,
-        verdict=DESCRIPTIVE if templated or claim.descriptive else None,
-        reason=result.note or (TEMPLATED if templated else ""),
+        verdict=verdict,
+        reason=reason,
         unit=result.unit,
         absolute_difference=result.absolute,
         noise_floor=result.floor,
