@@ -156,11 +156,11 @@ def test_a_removed_task_is_pruned_and_an_added_one_measured_alone(project):
     project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math]")
     pending = project.pending()
     assert "report/index.html" in pending
-    assert not {name for name in pending if name.startswith(("shards/", "statistics/tiny-llama"))}
+    assert not {name for name in pending if name.startswith(("shards/tiny-llama", "statistics/tiny-llama"))}
     project.snakemake()
     assert not [
         path
-        for phase in ("data", "gradients", "audit", "statistics", "figures")
+        for phase in ("sources", "data", "shards", "gradients", "audit", "statistics", "figures")
         for path in project.result(phase).rglob("*mini_knowledge*")
     ]
     assert "mini_knowledge" not in project.result("gradients/MANIFEST.json").read_text()
