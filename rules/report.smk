@@ -6,6 +6,9 @@ SECOND_HAND = Path(workflow.basedir, "layergrad", "report", "second_hand.csv")
 # Tables of the audit of each model and task. Without any, the report says nothing of the texts.
 AUDITS = []
 
+# claims.parquet, ledger.json and controls.json of the ledger. Without them, the report has no page of claims.
+CLAIMS = []
+
 
 def shown(figure):
     """A figure's SVG file, with what Snakemake's own report says of it."""
@@ -107,12 +110,14 @@ rule write_report:
         statistics=rules.write_tables.input.statistics,
         figures=DRAWN["svg"],
         audits=AUDITS,
+        claims=CLAIMS,
         diagnoses=each(*rules.diagnose_model.output),
         second_hand=SECOND_HAND,
         templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),
     output:
         PATHS.report / "index.html",
         PATHS.report / "method.html",
+        [PATHS.report / "claims.html"] if CLAIMS else [],
         [PATHS.report / task_page(task) for task in TASKS],
         [PATHS.report / "figures" / Path(path).relative_to(PATHS.figures) for path in DRAWN["svg"]],
     log:
