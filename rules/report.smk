@@ -104,12 +104,14 @@ rule write_report:
         statistics=rules.write_tables.input.statistics,
         figures=DRAWN["svg"],
         audits=AUDIT["table"],
+        claims=[PATHS.claims / name for name in ("claims.parquet", "ledger.json", "controls.json")],
         diagnoses=MEASURED["diagnostics"],
         second_hand=SECOND_HAND,
         templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),
     output:
         PATHS.report / "index.html",
         PATHS.report / "method.html",
+        PATHS.report / "claims.html",
         [PATHS.report / task_page(task) for task in TASKS],
         [PATHS.report / "figures" / Path(path).relative_to(PATHS.figures) for path in DRAWN["svg"]],
     log:

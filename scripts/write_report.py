@@ -13,4 +13,5 @@ with rule(snakemake):
         study=snakemake.params.study,
         audits=snakemake.input.audits,
         diagnoses=snakemake.input.diagnoses,
+        claims={Path(path).stem: path for path in snakemake.input.claims},
     )

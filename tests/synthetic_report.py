@@ -102,6 +102,7 @@ def report_inputs(root):
         "figures": sorted((root / "figures").rglob("*.svg")),
         "audits": sorted((root / "audit").rglob("*.parquet")),
         "diagnoses": sorted((root / "diagnostics").iterdir()),
+        "claims": [],
     }
 
 

@@ -81,6 +81,11 @@ def test_tables_hold_the_numbers_of_the_statistics(made):
     table = pd.read_csv(root / "tables" / "nuclear_norm.csv")
     assert table["v"].tolist() == pytest.approx(means["mean"].tolist(), rel=1e-5)
     assert table["v_standard_error"].tolist() == pytest.approx(means["standard_error"].tolist(), rel=1e-5)
+    mad = pd.read_csv(root / "tables" / "mad.csv", keep_default_na=False, na_values=[""])
+    assert mad["segment"].tolist() == ["early", "mid", "last", "all"] * (len(mad) // 4)
+    steps = read_table(root / "statistics" / "mad.parquet").query("quantity == 'nuclear_norm' and projection == 'o'")
+    both = mad.merge(steps, on=["model", "task", "variant", "response", "segment"], validate="1:1")
+    assert both["o"].tolist() == pytest.approx(both["mad"].tolist(), rel=1e-5, nan_ok=True)
     cells = len(MODELS) * (len(REASONING) + len(KNOWLEDGE))
     assert len(pd.read_csv(root / "tables" / "mad.csv")) == 4 * cells
     assert len(pd.read_csv(root / "tables" / "relative_difference.csv")) == len(MODELS) * 4 * (4 + 4)

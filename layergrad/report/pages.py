@@ -10,6 +10,7 @@ import pandas as pd
 from layergrad.contracts.files import whole_file, write_text
 from layergrad.contracts.paths import task_page
 from layergrad.contracts.tables import read_table
+from layergrad.report.claims_page import claims_of
 from layergrad.report.findings import Numbers, findings
 from layergrad.report.method import measured_on, verdicts
 from layergrad.report.sections import FIGURE_TITLES, TABLE_TITLES, sections
@@ -26,27 +27,33 @@ def write_report(
     study: dict[str, Any],
     audits: list[str | Path] = (),
     diagnoses: list[str | Path] = (),
+    claims: dict[str, str | Path] | None = None,
 ) -> None:
     """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, and their figures.
 
     ``statistics`` are the study's tables by name; ``figures`` are SVG files ``<model>/<task>/<figure>.svg``; ``study``
     is the resolved study file as plain values; ``audits`` are tables of the texts of a model and task, ``diagnoses``
-    JSON files ``<model>.json``. Raises ``UserError`` if a figure is missing.
+    JSON files ``<model>.json``; ``claims`` are the files of the ledger by name, and give the page ``claims.html``.
+    Raises ``UserError`` if a figure is missing.
     """
     tables = {name: read_table(file) for name, file in statistics.items()}
     numbers = _numbers(tables, study)
     audit = pd.concat([read_table(file) for file in audits], ignore_index=True) if audits else None
     made = sections(study, numeric_tables(tables, tuned_from(study)), figures, audit)
     warnings = warnings_of(audit, study)
+    ledger = claims_of(claims, study) if claims else None
+    summary = ledger["summary"] if ledger else []
     pages = [
-        ("index.html", "index", _index(numbers, made, study) | {"warnings": warnings}),
+        ("index.html", "index", _index(numbers, made, study) | {"warnings": warnings, "claims_summary": summary}),
         ("method.html", "method", measured_on(tables, statistics["cells"], study) | verdicts(diagnoses, study)),
     ]
     for task in study["tasks"]:
         own = [section for section in made if section["task"] is task]
         context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], [])}
         pages.append((task_page(task["name"]), "task", context))
-    _write(pages, Path(folder), {"study": study, "menu": _menu(study)})
+    if ledger:
+        pages.append(("claims.html", "claims", ledger))
+    _write(pages, Path(folder), {"study": study, "menu": _menu(study, with_claims=bool(ledger))})
     _copy_figures(made, Path(folder))
 
 
@@ -71,10 +78,11 @@ def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: d
         write_text(folder / name, page.render(shared | context, page=name))
 
 
-def _menu(study: dict[str, Any]) -> list[tuple[str, str]]:
+def _menu(study: dict[str, Any], with_claims: bool) -> list[tuple[str, str]]:
     """File and title of every page."""
     tasks = [(task_page(task["name"]), _short(task)) for task in study["tasks"]]
-    return [("index.html", "Findings"), *tasks, ("method.html", "Method")]
+    claims = [("claims.html", "Claims")] if with_claims else []
+    return [("index.html", "Findings"), *claims, *tasks, ("method.html", "Method")]
 
 
 def _copy_figures(made: list[dict[str, Any]], folder: Path) -> None:

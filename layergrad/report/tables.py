@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from layergrad.contracts.files import whole_file, write_text
@@ -10,6 +11,7 @@ from layergrad.contracts.tables import read_table
 from layergrad.report.words import NONE, number
 
 KEY = ["model", "task", "variant", "response"]
+SEGMENTS = ("early", "mid", "last", "all")
 SECOND_HAND = Path(__file__).with_name("second_hand.csv")
 """Numbers of the paper that are known from a note on it alone, not from the paper itself."""
 HEADINGS = {
@@ -48,7 +50,7 @@ def numeric_tables(statistics: dict[str, pd.DataFrame], bases: dict[str, str]) -
     return {
         "cells": _cells(plain["cells"]),
         "nuclear_norm": _by_projection(whole[0], [*KEY, "n"], "mean"),
-        "mad": _by_projection(steps, [*KEY, "segment"], "mad"),
+        "mad": _segments_in_order(_by_projection(steps, [*KEY, "segment"], "mad")),
         "relative_difference": plain["relative_difference"].drop(columns=["family", "control"]),
         "base_instruct": _base_instruct(*whole, plain["relative_difference"], bases),
         "second_hand": _second_hand(steps, plain["relative_difference"]),
@@ -58,6 +60,13 @@ def numeric_tables(statistics: dict[str, pd.DataFrame], bases: dict[str, str]) -
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["n", "n_failed", "n_not_finite", "n_truncated", "median_prompt_tokens", "median_response_tokens"]
     return table[[*KEY, *columns, "mean_loss", "mean_rank_bound", "provenance"]]
+
+
+def _segments_in_order(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a response from its early layers to all of them, as the paper has them."""
+    ranks = table["segment"].map({name: rank for rank, name in enumerate(SEGMENTS)})
+    cells = table.groupby(KEY, sort=False).ngroup()
+    return table.iloc[np.lexsort([ranks, cells])].reset_index(drop=True)
 
 
 def _base_instruct(
@@ -92,20 +101,16 @@ def _second_hand(steps: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame
 
 def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
     """One row a key in the order given; for each projection its value and standard error and, where the table has
-    them, its flag and the value relative to the size."""
-    columns = {
-        "": value,
-        _ERROR: "standard_error",
-        "_noisy": "noisy",
-        _RELATIVE: f"relative_{value}",
-        _RELATIVE + _ERROR: "relative_standard_error",
-    }
-    columns = {suffix: column for suffix, column in columns.items() if column in table}
+    them, its flag; after these, where the table has it, the same relative to the size."""
+    plain = {"": value, _ERROR: "standard_error", "_noisy": "noisy"}
+    relative = {_RELATIVE: f"relative_{value}", _RELATIVE + _ERROR: "relative_standard_error"}
     wide = table[key].drop_duplicates().set_index(key)
-    for projection in table["projection"].unique():
-        part = table[table["projection"] == projection].set_index(key)
-        for suffix, column in columns.items():
-            wide[projection + suffix] = part[column]
+    for columns in (plain, relative):
+        for projection in table["projection"].unique():
+            part = table[table["projection"] == projection].set_index(key)
+            for suffix, column in columns.items():
+                if column in table:
+                    wide[projection + suffix] = part[column]
     return wide.reset_index()
 
 

@@ -1,0 +1,151 @@
+"""What the page of the claims shows: who claims what, what the study says to it, and by which numbers."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from layergrad.contracts.files import read_json
+from layergrad.contracts.paths import task_page
+from layergrad.contracts.tables import read_table
+from layergrad.report.claims_summary import summary
+from layergrad.report.words import number
+
+SYMBOLS = {
+    "supported": "\N{CHECK MARK}",
+    "refuted": "\N{BALLOT X}",
+    "inconclusive": "?",
+    "not evaluable": "\N{EN DASH}",
+    "descriptive": "\N{WHITE CIRCLE}",
+}
+PLAIN = {"control": "none", "title": "as measured", "statement": "All responses as they are, without a control."}
+EVERY = "all"
+"""Where a cell is of no single projection."""
+
+
+def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, Any]:
+    """What the page is filled with, from the table ``claims`` and the JSON files ``ledger`` and ``controls``."""
+    table, ledger = read_table(files["claims"]), read_json(files["ledger"])
+    tested = set(table["control"])
+    controls = [control for control in [PLAIN, *_others(files["controls"])] if control["control"] in tested]
+    overall = table[table["level"] == "overall"]
+    models = {model["name"]: model["title"] for model in study["models"]}
+    return {
+        "symbols": SYMBOLS,
+        "controls": controls,
+        "summary": summary(overall, controls, [claim["claim"] for claim in ledger]),
+        "by_model": _by_model(table[table["control"] == "none"], ledger, models),
+        "by_control": _by_control(overall, ledger, controls),
+        "claims": [
+            claim | {"evidence": list(_evidence(table[table["claim"] == claim["claim"]], controls, study))}
+            for claim in ledger
+        ],
+    }
+
+
+def _others(path: str | Path) -> list[dict[str, Any]]:
+    """The controls that take something away."""
+    return [control for control in read_json(path) if control["control"] != "none"]
+
+
+def _by_model(plain: pd.DataFrame, ledger: list[dict], models: dict[str, str]) -> dict[str, Any]:
+    """The matrix of claims by model and, of several, over all models, without a control."""
+    whole, single = (plain[plain["level"] == level] for level in ("overall", "model"))
+    columns = [(title, single[single["model"] == name]) for name, title in models.items()]
+    return _matrix([("all models", whole), *columns] if len(models) > 1 else columns, ledger)
+
+
+def _by_control(overall: pd.DataFrame, ledger: list[dict], controls: list[dict]) -> dict[str, Any]:
+    """The matrix of claims by control, over all models."""
+    return _matrix([(each["title"], overall[overall["control"] == each["control"]]) for each in controls], ledger)
+
+
+def _matrix(columns: list[tuple[str, pd.DataFrame]], ledger: list[dict]) -> dict[str, Any]:
+    """Headings, and for each claim a row of cells, each with the verdicts of one column, mostly one."""
+    rows = [
+        {
+            "claim": claim["claim"],
+            "title": claim["title"],
+            "cells": [_entries(part[part["claim"] == claim["claim"]]) for _, part in columns],
+        }
+        for claim in ledger
+    ]
+    return {"headings": [heading for heading, _ in columns], "rows": rows}
+
+
+def _evidence(rows: pd.DataFrame, controls: list[dict], study: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Of one claim and each control that it was tested with: the verdicts, and the cells that they stand on."""
+    models = {model["name"]: model["title"] for model in study["models"]}
+    for control in controls:
+        part = rows[rows["control"] == control["control"]]
+        whole, single = (part[part["level"] == level] for level in ("overall", "model"))
+        verdicts = [entry | {"model": "all models"} for entry in _entries(whole)]
+        verdicts += [entry | {"model": models.get(entry["model"], entry["model"])} for entry in _entries(single)]
+        if verdicts:
+            yield {"control": control, "verdicts": verdicts, **_cells(part[part["level"] == "cell"], models, study)}
+
+
+def _cells(part: pd.DataFrame, models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:
+    """One row a model, task and contrast, one column a projection, each row with the place of its figures."""
+    part = part.assign(projection=part["projection"].fillna(EVERY))
+    projections = list(part["projection"].unique())
+    tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
+    rows = []
+    for (model, task, contrast), cells in part.groupby(["model", "task", "contrast"], sort=False, dropna=False):
+        of = {entry["projection"]: entry for entry in _entries(cells)}
+        rows.append(
+            {
+                "model": models.get(model, ""),
+                "task": tasks.get(task, ""),
+                "page": task_page(task) if task in tasks and model in models else None,
+                "id": model,
+                "contrast": contrast if pd.notna(contrast) else "",
+                "n": _range(cells["n"]),
+                "entries": [of.get(projection) for projection in projections],
+                "reason": "; ".join(cells["reason"].dropna().loc[lambda texts: texts != ""].unique()),
+            }
+        )
+    return {"projections": projections, "cells": rows}
+
+
+def _range(counts: pd.Series) -> str:
+    """How many samples the cells of a row stand on."""
+    known = sorted(set(counts.dropna().astype(int)))
+    return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
+
+
+def _entries(rows: pd.DataFrame) -> list[dict[str, Any]]:
+    """Verdicts with their numbers as text; the number of a missing one is empty."""
+    return [
+        {
+            "model": row["model"],
+            "control": row["control"],
+            "projection": row["projection"],
+            "verdict": row["verdict"],
+            "effect": effect_of(row),
+            "n": _text(row["n"], 6),
+            "effect_size": _text(row["effect_size"], 3),
+            "p": _text(row["p"], 2),
+            "q": _text(row["q"], 2),
+            "reason": row["reason"] or "",
+            "unit": row["unit"] or "",
+        }
+        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
+    ]
+
+
+def effect_of(row: dict[str, Any]) -> str:
+    """Estimate and interval; of a natural log ratio, the ratio that it stands for, after a sign of multiplication."""
+    if row["estimate"] is None:
+        return ""
+    ratio = row["unit"] == "log ratio"
+    values = [row["estimate"], row["low"], row["high"]]
+    texts = [_text(np.exp(value) if ratio and value is not None else value, 3) for value in values]
+    interval = f" [{texts[1]}, {texts[2]}]" if texts[1] and texts[2] else ""
+    return ("\N{MULTIPLICATION SIGN}" if ratio else "") + texts[0] + interval
+
+
+def _text(value: float | None, digits: int) -> str:
+    return "" if value is None else number(float(value), digits)

@@ -1,0 +1,128 @@
+"""The page of the claims, on a small ledger whose verdicts are known."""
+
+import math
+import re
+from pathlib import Path
+
+import pytest
+from synthetic_ledger import RATIO, REASON, VERDICTS, write_claims
+from synthetic_report import MODELS, Parts, pages, report_inputs, run
+from test_report_pages import read
+
+from layergrad.report.claims_page import claims_of, effect_of
+
+TIMES = "\N{MULTIPLICATION SIGN}"
+
+
+@pytest.fixture(scope="module")
+def claimed(made, tmp_path_factory):
+    """The report of the synthetic study with a ledger: its folder, the files of the ledger, the study."""
+    root, study = made
+    folder = tmp_path_factory.mktemp("claims")
+    files = write_claims(folder / "claims", list(MODELS), ["puzzles", "wiki"])
+    inputs = Parts(**report_inputs(root) | {"claims": list(files.values())})
+    run("write_report", input=inputs, output=Parts([folder / "report" / "index.html"]), params=Parts(study=study))
+    return folder / "report", files, study
+
+
+def test_the_page_and_its_links_are_there_with_claims_alone(made, claimed):
+    folder, _, _ = claimed
+    found = read(folder)
+    assert set(found) == {*pages(), "claims.html"}
+    assert all("claims.html" in page.anchors for page in found.values())
+    root, _ = made
+    assert not any("claims" in path.read_text() for path in (root / "report").glob("*.html"))
+
+
+def test_every_verdict_leads_to_its_evidence_and_that_to_the_figures(claimed):
+    folder, _, _ = claimed
+    found = read(folder)
+    page = found["claims.html"]
+    assert len(set(page.ids)) == len(page.ids)
+    inside = [address.removeprefix("#") for address in page.anchors if address.startswith("#")]
+    assert set(inside) <= set(page.ids)
+    assert {f"{claim}.{control}" for claim, verdicts in VERDICTS.items() for control in verdicts} <= set(inside)
+    outside = {tuple(address.split("#")) for address in page.anchors if re.match(r"task-.*#", address)}
+    assert outside == {(f"task-{task}.html", model) for task in ("puzzles", "wiki") for model in MODELS}
+    assert all(model in found[name].ids for name, model in outside)
+
+
+def test_the_matrices_have_every_verdict_in_words_with_its_effect(claimed):
+    _, files, study = claimed
+    page = claims_of(files, study)
+    assert page["by_model"]["headings"] == ["all models", "Tiny", "Tiny-chat"]
+    assert page["by_control"]["headings"] == ["as measured", "Equal <length>", "Loss scale"]  # of untrained is nothing
+    for row, (claim, verdicts) in zip(page["by_control"]["rows"], VERDICTS.items(), strict=True):
+        assert row["claim"] == claim
+        given = [entry["verdict"] if (entry := next(iter(cell), None)) else None for cell in row["cells"]]
+        assert given == [verdicts.get(control) for control in ("none", "equal_length", "loss_scale")]
+    effects = {row["claim"]: row["cells"][0][0]["effect"] for row in page["by_model"]["rows"]}
+    ratio, low, high = (math.exp(RATIO) * factor for factor in (1, 0.8, 1.25))
+    assert effects["C1"] == f"{TIMES}{ratio:.2f} [{low:.2f}, {high:.2f}]"
+    assert effects["C8"] == ""
+    assert effects["B6"].startswith("0.250 [")
+
+
+def test_evidence_has_every_task_contrast_and_projection(claimed):
+    folder, files, study = claimed
+    claims = {claim["claim"]: claim["evidence"] for claim in claims_of(files, study)["claims"]}
+    plain = claims["C1"][0]
+    assert plain["projections"] == ["q", "k", "v", "o"]
+    assert len(plain["cells"]) == len(MODELS) * 2 * 2
+    assert {row["contrast"] for row in plain["cells"]} == {"none over simplified", "simplified over detailed"}
+    assert all(entry["verdict"] == "supported" for row in plain["cells"] for entry in row["entries"])
+    assert claims["C7"][0]["projections"] == ["all"]
+    assert claims["C8"][0]["cells"] == []
+    assert claims["C8"][0]["verdicts"][0]["reason"] == REASON
+    text = (folder / "claims.html").read_text()
+    assert "no base &amp; instruct pair" in text
+    assert "0.0034" in text
+    assert "What C1 &lt;says&gt;." in text
+    assert "Equal <length>" not in text
+
+
+def test_the_summary_says_what_the_verdicts_say_and_stands_on_the_first_page(claimed):
+    folder, files, study = claimed
+    lines = claims_of(files, study)["summary"]
+    assert lines == [
+        "As measured, of 7 claims, 3 are supported (C1, C2, B6), 1 is refuted (C5), 1 is inconclusive (C7), "
+        "1 is not evaluable here (C8) and 1 is described without a verdict (C12).",
+        "Equal <length>: of the 2 supported claims that could be tested with it, 1 stays supported (C1) and "
+        "1 becomes refuted (C2).",
+        "Loss scale: of the 2 supported claims that could be tested with it, 1 becomes inconclusive (C1) and "
+        "1 becomes refuted (C2).",
+        "Of the 2 supported claims that could be tested with any control, 0 are supported with each of them.",
+    ]
+    index = (folder / "index.html").read_text()
+    section = index[index.index('id="claims"') : index.index('id="findings"')]
+    assert section.count("<li>") == len(lines)
+    assert "Equal &lt;length&gt;: of the 2" in section
+
+
+def test_without_a_supported_claim_nothing_is_said_of_controls(tmp_path, monkeypatch):
+    monkeypatch.setattr("synthetic_ledger.VERDICTS", {"C5": {"none": "refuted", "equal_length": "supported"}})
+    study = {"models": [{"name": "tiny", "title": "Tiny"}], "tasks": [{"name": "wiki", "title": "Wiki"}]}
+    page = claims_of(write_claims(tmp_path, ["tiny"], ["wiki"]), study)
+    assert page["summary"] == ["As measured, of 1 claim, 1 is refuted (C5)."]
+    assert page["by_model"]["headings"] == ["Tiny"]
+
+
+@pytest.mark.parametrize(
+    ("row", "text"),
+    [
+        ({"estimate": 0.0, "low": -0.1, "high": 0.1, "unit": "log ratio"}, f"{TIMES}1.00 [0.905, 1.11]"),
+        ({"estimate": 0.02, "low": -0.01, "high": 0.05, "unit": "cosine"}, "0.0200 [-0.0100, 0.0500]"),
+        ({"estimate": 0.5, "low": None, "high": None, "unit": "ratio"}, "0.500"),
+        ({"estimate": None, "low": None, "high": None, "unit": None}, ""),
+    ],
+)
+def test_effects_as_text(row, text):
+    assert effect_of(row) == text
+
+
+def test_verdicts_are_told_apart_by_symbol_and_word(claimed):
+    folder, _, _ = claimed
+    text = Path(folder / "claims.html").read_text()
+    shown = set(re.findall(r'aria-hidden="true">(.)</span> ([a-z ]+)</span>', text))
+    assert {word for _, word in shown} == {word for verdicts in VERDICTS.values() for word in verdicts.values()}
+    assert len({symbol for symbol, _ in shown}) == len(shown) == 5
