@@ -15,6 +15,7 @@ include: "rules/common.smk"
 include: "rules/data.smk"
 include: "rules/models.smk"
 include: "rules/gradients.smk"
+include: "rules/audit.smk"
 include: "rules/statistics.smk"
 include: "rules/report.smk"
 include: "rules/collect.smk"
@@ -29,5 +30,6 @@ rule all:
     input:
         rules.data.input,
         rules.gradients.input,
+        rules.audit.input,
         rules.statistics.input,
         rules.report.input,

@@ -3,6 +3,7 @@
 PHASES = {
     "data": each(*rules.build_task.output),
     "gradients": each(*rules.merge_gradients.output),
+    "audit": AUDIT,
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
     "figures": each(*rules.draw_figures.output),
     "tables": list(rules.write_tables.output.tables),
@@ -39,6 +40,11 @@ rule data:
 rule gradients:
     input:
         PATHS.gradients / "MANIFEST.json",
+
+
+rule audit:
+    input:
+        PATHS.audit / "MANIFEST.json",
 
 
 rule statistics:

@@ -3,7 +3,10 @@
 import argparse
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+
+from layergrad.contracts.errors import UserError
 
 
 def command(commands: Any, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
@@ -39,6 +42,28 @@ def model_settings(options: argparse.Namespace) -> dict[str, Any]:
         "modules": load_modules(options.modules) if options.modules else None,
         "threads": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
     }
+
+
+def add_reading(parser: argparse.ArgumentParser) -> None:
+    """Options that say how prompts and responses become token ids."""
+    parser.add_argument("--chat", action="store_true", help="put the instruction into the model's chat template")
+    parser.add_argument("--paper-compat", action="store_true", help="token ids and mask of the paper's released code")
+    parser.add_argument("--max-length", type=positive, default=1024, metavar="TOKENS", help="default %(default)s")
+
+
+def reading(options: argparse.Namespace) -> dict[str, Any]:
+    """What the options of ``add_reading`` ask for."""
+    return {
+        "prompt": "chat" if options.chat else "plain",
+        "paper_compat": options.paper_compat,
+        "max_length": options.max_length,
+    }
+
+
+def check_prefix(out: str) -> None:
+    """Raise ``UserError`` for a folder where the beginning of file names is asked for."""
+    if out.endswith("/") or Path(out).is_dir():
+        raise UserError(f"--out {out}: a folder given; allowed is the beginning of file names, such as gradients/run1")
 
 
 def positive(text: str) -> int:

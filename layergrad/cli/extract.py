@@ -1,11 +1,17 @@
 """layergrad extract: measure rows of a user's own data."""
 
 import argparse
-from pathlib import Path
 from typing import Any
 
-from layergrad.cli.arguments import add_model, command, model_settings, positive
-from layergrad.contracts.errors import UserError
+from layergrad.cli.arguments import (
+    add_model,
+    add_reading,
+    check_prefix,
+    command,
+    model_settings,
+    positive,
+    reading,
+)
 
 
 def add(commands: Any) -> None:
@@ -22,9 +28,7 @@ def add(commands: Any) -> None:
         "--data", required=True, help="rows of instruction, input (optional), output: .json, .jsonl, .csv, .parquet"
     )
     parser.add_argument("--out", required=True, help="prefix of the tables <out>.parquet and <out>.samples.parquet")
-    parser.add_argument("--chat", action="store_true", help="put the instruction into the model's chat template")
-    parser.add_argument("--paper-compat", action="store_true", help="token ids and mask of the paper's released code")
-    parser.add_argument("--max-length", type=positive, default=1024, metavar="TOKENS", help="default %(default)s")
+    add_reading(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows")
     parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
     parser.add_argument("--similarity", action="store_true", help="also <out>.similarity.parquet: cosines of gradients")
@@ -34,11 +38,7 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     from layergrad.data.user_data import read_user_data
 
-    if options.out.endswith("/") or Path(options.out).is_dir():
-        raise UserError(
-            f"--out {options.out}: a folder given; allowed is the beginning of file names, such as gradients/run1"
-        )
-
+    check_prefix(options.out)
     samples = read_user_data(options.data, options.limit)
 
     from layergrad.contracts.tables import read_table
@@ -49,11 +49,9 @@ def _run(options: argparse.Namespace) -> None:
 
     origin = ModelOrigin.of(options.model)
     settings = Settings(
-        prompt="chat" if options.chat else "plain",
-        paper_compat=options.paper_compat,
-        max_length=options.max_length,
         extremes=not options.no_extremes,
         similarity=options.similarity,
+        **reading(options),
         **model_settings(options),
     )
     shard = Shard(*options.shard)

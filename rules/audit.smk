@@ -1,0 +1,33 @@
+"""Samples to their audit: what they are like, in a model's own tokens. Needs its tokenizer and no weights."""
+
+
+rule audit_task:
+    input:
+        samples=rules.build_task.output.samples,
+        tokenizer=rules.prepare_model.output.tokenizer,
+    output:
+        table=PATHS.audit / "{model}" / "{task}.parquet",
+        csv=PATHS.audit / "{model}" / "{task}.csv",
+    log:
+        PATHS.logs / "audit_task" / "{model}" / "{task}.log",
+    benchmark:
+        PATHS.benchmarks / "audit_task" / "{model}" / "{task}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1500,
+        runtime=15,
+    params:
+        reading=lambda wildcards: {
+            "prompt": STUDY.model(wildcards.model).prompt,
+            "paper_compat": STUDY.paper_compat,
+            "max_length": STUDY.max_length,
+        },
+        trust_remote_code=lambda wildcards: STUDY.model(wildcards.model).trust_remote_code,
+        code=code_version("audit", "models/tokens.py"),
+    message:
+        "Auditing the samples of {wildcards.task} for {wildcards.model}"
+    script:
+        "../scripts/audit_task.py"
+
+
+AUDIT = each(*rules.audit_task.output)
