@@ -8,7 +8,6 @@ from typing import Any
 
 from layergrad.contracts.errors import UserError
 
-
 ROWS = "rows of instruction, input (optional), output, or of chat messages: .json, .jsonl, .csv, .parquet"
 
 

@@ -36,8 +36,8 @@ def add(commands: Any) -> None:
     add_model(parser)
     parser.add_argument(
         "--out",
-        help="the file of scored rows, of the same kind as the data; default: <data>.scored beside it. The tables it is "
-        "made from are kept as <out>.gradients.parquet and <out>.gradients.samples.parquet",
+        help="the file of scored rows, of the same kind as the data; default: <data>.scored beside it. The tables that "
+        "it is made from are kept as <out>.gradients.parquet and <out>.gradients.samples.parquet",
     )
     parser.add_argument("--layers", type=_layers, metavar="A-B", help="mean over layers A to B, from 0; default: all")
     add_reading(parser)

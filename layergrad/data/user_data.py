@@ -32,9 +32,7 @@ def refuse_fields(path: str | Path, names: list[str]) -> None:
     there = field_names(parse(Path(path)))
     taken = [name for name in names if name in there]
     if taken:
-        raise UserError(
-            f"{path}: has a field {taken[0]} already, which would be added to it; rename it or leave it out"
-        )
+        raise UserError(f"{path}: has a field {taken[0]} already, which would be added; rename it or leave it out")
 
 
 def add_fields(path: str | Path, added: pd.DataFrame, out: str | Path) -> None:

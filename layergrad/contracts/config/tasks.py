@@ -55,7 +55,7 @@ ResponseOrigin = Annotated[
 
 
 class VariantContent(Strict):
-    """Where one variant's responses come from: each is rendered by a template, whose file is named, a field, or given."""
+    """Where one variant's responses come from: rendered by a template, whose file is named, a field, or given."""
 
     correct: ResponseOrigin
     irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")
