@@ -1,11 +1,13 @@
 # make study   the default study, from nothing to the report      make test   lint and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
+# make pull    the results of this commit, from DVC's remote             make push   results to it (docs/dvc.md)
+# make schema  config/schema anew, after a change of what a YAML file may say
 # make benchmark   what the measurement costs, into docs/benchmark (about 25 minutes on two cores, on a quiet machine)
 PYTHON ?= python3
 TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
 BIN    := .venv/bin
 
-.PHONY: setup study benchmark test test-all lint lock
+.PHONY: setup study pull push benchmark schema test test-all lint lock
 
 setup: .venv/.ready
 
@@ -24,9 +26,22 @@ study: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all
 	@echo "The report: results/default/report/index.html"
 
+# What was pulled is as old as the pull, so Snakemake would make it again. The touch says that it is what the
+# configuration asks for; only with --forceall does it note of what, so that a later change is seen.
+pull: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc pull
+	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc status -q || { echo "results/ is not what dvc.lock and the configuration say; make it so with: dvc repro"; exit 2; }
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores 1 --touch --forceall --quiet all
+
+push: setup
+	@PATH="$(CURDIR)/$(BIN):$$PATH" dvc push
+
 benchmark: setup
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --cores all results/default/models/smollm2-135m-instruct/card.json data
 	$(BIN)/python -m benchmarks docs/benchmark
+
+schema: setup
+	$(BIN)/python -m layergrad.contracts.schemas config/schema
 
 lint: setup
 	$(BIN)/ruff check .

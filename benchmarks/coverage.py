@@ -176,9 +176,12 @@ LOG_RATIOS: dict[str, Callable[[np.random.Generator, tuple], np.ndarray]] = {
 
 
 def mean_row(draw: Callable, n: int, replications: int) -> dict[str, float]:
-    """Paired and unpaired means of one distribution; the unpaired side is half as large and twice as wide."""
+    """Paired and unpaired means of one distribution; the unpaired side is half as large and twice as wide.
+
+    The paired ones, which come in one product, are four times as many.
+    """
     generator = np.random.default_rng(3)
-    paired = paired_means(draw(generator, (n, replications)), Resamples(0, n))
+    paired = paired_means(draw(generator, (n, 4 * replications)), Resamples(0, n))
     unpaired = [unpaired_mean(draw(generator, (n,)), 2 * draw(generator, (n // 2,))) for _ in range(replications)]
     return {
         "paired: coverage": np.mean([covers(one, 0) for one in paired]),

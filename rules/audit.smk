@@ -1,9 +1,9 @@
-"""Samples to their audit: what they are like, in a model's own tokens. Needs its tokenizer and no weights."""
+"""The rows that samples are taken from, audited: what they are like, in a model's own tokens, without its weights."""
 
 
 rule audit_task:
     input:
-        samples=rules.build_task.output.samples,
+        pool=rules.build_task.output.pool,
         tokenizer=rules.prepare_model.output.tokenizer,
     output:
         table=PATHS.audit / "{model}" / "{task}.parquet",
@@ -25,9 +25,10 @@ rule audit_task:
         trust_remote_code=lambda wildcards: STUDY.model(wildcards.model).trust_remote_code,
         code=code_version("audit", "models/tokens.py"),
     message:
-        "Auditing the samples of {wildcards.task} for {wildcards.model}"
+        "Auditing the rows of {wildcards.task} for {wildcards.model}"
     script:
         "../scripts/audit_task.py"
 
 
-AUDIT = each(*rules.audit_task.output)
+# A study of released statistics prepares no model, and so has no tokenizer.
+AUDIT = {kind: [] if STUDY.released else each(rules.audit_task.output[kind]) for kind in ("table", "csv")}

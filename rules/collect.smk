@@ -1,14 +1,18 @@
 """The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`)."""
 
 PHASES = {
+    "sources": each(*rules.fetch_sources.output),
     "data": each(*rules.build_task.output),
-    "gradients": each(*rules.merge_gradients.output),
-    "audit": AUDIT,
+    **MEASURED,
+    "audit": AUDIT["table"] + AUDIT["csv"],
     "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
-    "figures": each(*rules.draw_figures.output),
+    "claims": list(rules.evaluate_claims.output),
+    "figures": DRAWN["svg"] + DRAWN["png"],
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
 }
+# Their jobs declare no more than a file in a folder that is wholly theirs.
+WHOLE_FOLDERS = ("sources", "models")
 
 
 rule write_manifest:
@@ -26,6 +30,8 @@ rule write_manifest:
     resources:
         mem_mb=500,
         runtime=10,
+    params:
+        whole=lambda wildcards: wildcards.phase in WHOLE_FOLDERS,
     message:
         "Closing the phase {wildcards.phase}"
     script:
@@ -34,11 +40,15 @@ rule write_manifest:
 
 rule data:
     input:
+        PATHS.sources / "MANIFEST.json",
+        PATHS.models / "MANIFEST.json",
         PATHS.data / "MANIFEST.json",
 
 
 rule gradients:
     input:
+        PATHS.diagnostics / "MANIFEST.json",
+        PATHS.shards / "MANIFEST.json",
         PATHS.gradients / "MANIFEST.json",
 
 
@@ -50,6 +60,11 @@ rule audit:
 rule statistics:
     input:
         PATHS.statistics / "MANIFEST.json",
+
+
+rule claims:
+    input:
+        PATHS.claims / "MANIFEST.json",
 
 
 rule report:

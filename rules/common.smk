@@ -11,14 +11,16 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
-from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
+from layergrad.contracts.paths import CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
+from layergrad.released.layout import present
 
 # The default file is read only where no --configfile is given, so nothing of it leaks into another study.
 STUDY_FILE = str(workflow.configfiles[0]) if workflow.configfiles else "config/config.yaml"
 
 try:
     STUDY = load_study(STUDY_FILE, overrides=config)
+    RELEASED = present(STUDY)
 except UserError as error:
     print(error, file=sys.stderr)
     sys.exit(2)
@@ -31,6 +33,7 @@ PATHS = StudyPaths(STUDY.name)
 MODELS = [model.name for model in STUDY.models]
 TASKS = [task.name for task in STUDY.tasks]
 SHARDS = range(1, STUDY.gradients.shards + 1)
+GRADIENTS = PATHS.gradients / "{model}" / "{task}"
 
 
 wildcard_constraints:
@@ -43,6 +46,14 @@ def local_files(*sources):
     """Files of a user's own that sources name: a change of theirs makes everything after it anew."""
     places = [Path(source.file) for source in sources if isinstance(source, FileSource)]
     return [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place])]
+
+
+def tables(prefix):
+    """The tables of gradients under a prefix, by name."""
+    ends = {"gradients": ".parquet", "samples": ".samples.parquet"}
+    if STUDY.similarity:
+        ends["similarity"] = ".similarity.parquet"
+    return {name: f"{prefix}{end}" for name, end in ends.items()}
 
 
 def each(*patterns):

@@ -1,15 +1,6 @@
 """Samples to gradients: one table a (model, task), measured in shards."""
 
 SHARD = PATHS.shards / "{model}" / f"{{task}}.shard-{{shard}}-of-{STUDY.gradients.shards}"
-GRADIENTS = PATHS.gradients / "{model}" / "{task}"
-
-
-def tables(prefix):
-    """The tables of gradients under a prefix, by name."""
-    ends = {"gradients": ".parquet", "samples": ".samples.parquet"}
-    if STUDY.similarity:
-        ends["similarity"] = ".similarity.parquet"
-    return {name: f"{prefix}{end}" for name, end in ends.items()}
 
 
 def run_settings(wildcards):
@@ -111,3 +102,12 @@ rule merge_gradients:
         "Joining the gradients of {wildcards.task} on {wildcards.model}"
     script:
         "../scripts/merge_gradients.py"
+
+
+# By phase, what measuring takes and leaves.
+MEASURED = {
+    "models": each(*rules.prepare_model.output),
+    "diagnostics": each(*rules.diagnose_model.output),
+    "shards": expand(rules.extract_gradients.output, model=MODELS, task=TASKS, shard=SHARDS),
+    "gradients": each(*rules.merge_gradients.output),
+}

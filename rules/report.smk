@@ -1,9 +1,18 @@
-"""Statistics to results for people: figures, tables, the headline numbers, and one page with all of them."""
+"""Statistics to results for people: figures, tables, the headline numbers, and pages with all of them."""
+
+BASES = {model.name: model.base for model in STUDY.models if model.base in MODELS}
+SECOND_HAND = Path(workflow.basedir, "layergrad", "report", "second_hand.csv")
 
 
-def caption(figure):
-    """What a figure shows, for Snakemake's own report."""
-    return f"../layergrad/report/templates/figure_{figure}.rst"
+def shown(figure):
+    """A figure's SVG file, with what Snakemake's own report says of it."""
+    return report(
+        PATHS.figures / "{model}" / "{task}" / f"{figure}.svg",
+        caption=f"../layergrad/report/templates/figure_{figure}.rst",
+        category="{model}",
+        subcategory="{task}",
+        labels={"figure": figure.replace("_", " ")},
+    )
 
 
 rule draw_figures:
@@ -11,17 +20,8 @@ rule draw_figures:
         curves=PATHS.statistics / "{model}" / "{task}" / "curves.parquet",
         differences=PATHS.statistics / "{model}" / "{task}" / "relative_difference_layers.parquet",
     output:
-        [
-            report(
-                PATHS.figures / "{model}" / "{task}" / f"{figure}.svg",
-                caption=caption(figure),
-                category="{model}",
-                subcategory="{task}",
-                labels={"figure": figure.replace("_", " ")},
-            )
-            for figure in FIGURES
-        ],
-        [PATHS.figures / "{model}" / "{task}" / f"{figure}.png" for figure in FIGURES],
+        svg=[shown(figure) for figure in FIGURES],
+        png=[PATHS.figures / "{model}" / "{task}" / f"{figure}.png" for figure in FIGURES],
     log:
         PATHS.logs / "draw_figures" / "{model}" / "{task}.log",
     benchmark:
@@ -40,9 +40,45 @@ rule draw_figures:
         "../scripts/draw_figures.py"
 
 
+rule draw_base_instruct:
+    input:
+        base=lambda wildcards: PATHS.statistics / BASES[wildcards.model] / wildcards.task / "curves.parquet",
+        tuned=PATHS.statistics / "{model}" / "{task}" / "curves.parquet",
+    output:
+        svg=shown("base_instruct"),
+        png=PATHS.figures / "{model}" / "{task}" / "base_instruct.png",
+    log:
+        PATHS.logs / "draw_base_instruct" / "{model}" / "{task}.log",
+    benchmark:
+        PATHS.benchmarks / "draw_base_instruct" / "{model}" / "{task}.tsv"
+    threads: 1
+    resources:
+        mem_mb=1000,
+        runtime=15,
+    params:
+        titles=lambda wildcards: [
+            STUDY.model(BASES[wildcards.model]).title,
+            STUDY.model(wildcards.model).title,
+            STUDY.task(wildcards.task).title,
+        ],
+        code=code_version("report/figures.py", "report/words.py"),
+    message:
+        "Drawing {wildcards.model} against its base on {wildcards.task}"
+    script:
+        "../scripts/draw_base_instruct.py"
+
+
+DRAWN = {
+    kind: each(*rules.draw_figures.output[kind])
+    + expand(rules.draw_base_instruct.output[kind], model=BASES, task=TASKS)
+    for kind in ("svg", "png")
+}
+
+
 rule write_tables:
     input:
         statistics=[PATHS.statistics / f"{table}.parquet" for table in STATISTICS],
+        second_hand=SECOND_HAND,
     output:
         tables=[PATHS.tables / f"{table}.{kind}" for table in TABLES for kind in ("csv", "md", "tex")],
         metrics=PATHS.metrics,
@@ -55,6 +91,7 @@ rule write_tables:
         mem_mb=1000,
         runtime=10,
     params:
+        bases=BASES,
         code=code_version("report/tables.py", "report/metrics.py", "report/words.py"),
     message:
         "Writing the tables of the study"
@@ -65,10 +102,16 @@ rule write_tables:
 rule write_report:
     input:
         statistics=rules.write_tables.input.statistics,
-        figures=[path for path in each(*rules.draw_figures.output) if path.endswith(".svg")],
+        figures=DRAWN["svg"],
+        audits=AUDIT["table"],
+        diagnoses=MEASURED["diagnostics"],
+        second_hand=SECOND_HAND,
         templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),
     output:
         PATHS.report / "index.html",
+        PATHS.report / "method.html",
+        [PATHS.report / task_page(task) for task in TASKS],
+        [PATHS.report / "figures" / Path(path).relative_to(PATHS.figures) for path in DRAWN["svg"]],
     log:
         PATHS.logs / "write_report.log",
     benchmark:

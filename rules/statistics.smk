@@ -1,10 +1,17 @@
 """Gradients to statistics: a few small tables a (model, task), then those of the whole study. No torch."""
 
+# All of the floor but the claims, which no statistic depends on.
+STATISTICS_CODE = [
+    f"statistics/{path.name}"
+    for path in sorted(Path(workflow.basedir, "layergrad", "statistics").iterdir())
+    if path.name not in ("claims", "__pycache__")
+]
+
 
 rule compute_statistics:
     input:
-        gradients=rules.merge_gradients.output.gradients,
-        samples=rules.merge_gradients.output.samples,
+        gradients=tables(GRADIENTS)["gradients"],
+        samples=tables(GRADIENTS)["samples"],
         data=rules.build_task.output.samples,
     output:
         [
@@ -24,7 +31,7 @@ rule compute_statistics:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json", include={"name", "segments"}),
         seed=STUDY.seed,
         noisy_above=STUDY.noisy_above,
-        code=code_version("statistics"),
+        code=code_version(*STATISTICS_CODE),
     message:
         "Computing the statistics of {wildcards.task} on {wildcards.model}"
     script:
@@ -45,7 +52,7 @@ rule collect_statistics:
         mem_mb=1000,
         runtime=10,
     params:
-        code=code_version("statistics"),
+        code=code_version(*STATISTICS_CODE),
     message:
         "Collecting the statistics of the study"
     script:

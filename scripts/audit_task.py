@@ -1,4 +1,4 @@
-"""Audit the samples of one task in the tokens of one model."""
+"""Audit all rows of one task, before any is chosen, in the tokens of one model."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from layergrad.models.load import ModelOrigin
 
 with rule(snakemake):
     audit_task(
-        snakemake.input.samples,
+        snakemake.input.pool,
         ModelOrigin(str(Path(snakemake.input.tokenizer).parent), trust_remote_code=snakemake.params.trust_remote_code),
         snakemake.output.table,
         model=snakemake.wildcards.model,

@@ -1,10 +1,16 @@
-"""Statistics and figures of the study to one page."""
+"""Statistics, figures and what was examined beside them to the pages of the report."""
 
 from pathlib import Path
 
 from layergrad.contracts.jobs import rule
-from layergrad.report.page import write_report
+from layergrad.report.pages import write_report
 
 with rule(snakemake):
-    statistics = {Path(path).stem: path for path in snakemake.input.statistics}
-    write_report(statistics, snakemake.input.figures, snakemake.output[0], study=snakemake.params.study)
+    write_report(
+        {Path(path).stem: path for path in snakemake.input.statistics},
+        snakemake.input.figures,
+        Path(snakemake.output[0]).parent,
+        study=snakemake.params.study,
+        audits=snakemake.input.audits,
+        diagnoses=snakemake.input.diagnoses,
+    )

@@ -8,5 +8,5 @@ from layergrad.report.tables import write_tables
 
 with rule(snakemake):
     statistics = {Path(path).stem: path for path in snakemake.input.statistics}
-    write_tables(statistics, Path(snakemake.output.tables[0]).parent)
+    write_tables(statistics, Path(snakemake.output.tables[0]).parent, snakemake.params.bases)
     write_metrics(statistics, snakemake.output.metrics)

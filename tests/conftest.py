@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from synthetic_report import make_report
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.contracts.sources import MIRROR
@@ -26,6 +27,13 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 def root():
     """The project's folder."""
     return ROOT
+
+
+@pytest.fixture(scope="session")
+def made(tmp_path_factory):
+    """A synthetic study, taken by the scripts from gradients to the report: the folder and the study."""
+    folder = tmp_path_factory.mktemp("synthetic")
+    return folder, make_report(folder)
 
 
 @pytest.fixture(scope="session")

@@ -175,10 +175,12 @@ def test_a_folder_for_out_is_refused(model, data, tmp_path, capsys):
 def test_estimate_tells_time_and_memory(root, capsys):
     assert main(["estimate", str(root / "config/config.yaml"), "--cores", "2"]) == 0
     assert "544 responses" in capsys.readouterr().out
+    assert main(["estimate", str(root / "config/released.yaml")]) == 0
+    assert "read from released. No model is loaded" in capsys.readouterr().out
     assert main(["estimate", "nothing.yaml"]) == 2
 
 
-@pytest.mark.parametrize("command", ["extract", "merge", "estimate"])
+@pytest.mark.parametrize("command", ["extract", "merge", "estimate", "import-released", "export-released"])
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

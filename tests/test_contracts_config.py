@@ -156,12 +156,16 @@ MISTAKES = {
     ),
     "unknown key of a part": (
         "tasks/mini_math.yaml",
-        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64, "sha": 1}], "name": "x", "sha256": "0" * 64}}},
+        {
+            "sources": {
+                "rows": {"join": [{"url": "http://x", "sha256": "0" * 64, "sha": 1}], "name": "x", "sha256": "0" * 64}
+            }
+        },
         r"sources.rows.join.0.sha: unknown key; allowed here: sha256, url",
     ),
     "parts without a checksum": (
         "tasks/mini_math.yaml",
-        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64}], "name": "x"}}},
+        {"sources": {"rows": {"join": [{"url": "http://x", "sha256": "0" * 64}], "name": "x"}}},
         r"sources.rows.sha256: Field required",
     ),
     "no parts": (
@@ -171,7 +175,7 @@ MISTAKES = {
     ),
     "a joined file outside its folder": (
         "tasks/mini_math.yaml",
-        {"sources": {"rows": {"join": [{"url": "x", "sha256": "0" * 64}], "name": "../x", "sha256": "0" * 64}}},
+        {"sources": {"rows": {"join": [{"url": "http://x", "sha256": "0" * 64}], "name": "../x", "sha256": "0" * 64}}},
         r"sources.rows.name: .*\('\.\./x' given\)",
     ),
     "a file that is no name": (

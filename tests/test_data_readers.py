@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import file_sha256
 from layergrad.contracts.options import ChampOptions, GsmSymbolicOptions, RowsOptions, WikipediaOptions
 from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
 from layergrad.data.wikitext import plain_text
@@ -134,11 +135,13 @@ def generate_{number}(rng, difficulty):
 
 
 @pytest.fixture
-def generators(tmp_path):
+def generators(tmp_path, monkeypatch):
     (tmp_path / "utils.py").write_text("def twice(n):\n    return 2 * n\n")
     (tmp_path / "generators_00_49.py").write_text(GENERATORS.format(number=0, divisor=1))
     (tmp_path / "generators_50_99.py").write_text(GENERATORS.format(number=50, divisor=3))
-    return {"generators": sorted(tmp_path.iterdir())}
+    files = sorted(tmp_path.iterdir())
+    monkeypatch.setattr(gsm_symbolic, "KNOWN_CODE", {file_sha256(file) for file in files})
+    return {"generators": files}
 
 
 def test_gsm_symbolic_draws_clean_and_different_problems(generators):
@@ -169,6 +172,12 @@ def test_gsm_symbolic_faults(generators):
         gsm_symbolic.read(generators, GsmSymbolicOptions(instances=1, leave_out=[99]), 7, count_words)
     with pytest.raises(UserError, match=r"one file \*/utils\.py"):
         gsm_symbolic.read({"generators": []}, GsmSymbolicOptions(instances=1, leave_out=[]), 7, count_words)
+
+
+def test_gsm_symbolic_runs_no_other_code_than_the_packages(generators):
+    (generators["generators"][0]).write_text("raise SystemExit('this code was run')\n")
+    with pytest.raises(UserError, match="the only code that the reader gsm_symbolic runs"):
+        gsm_symbolic.read(generators, GsmSymbolicOptions(instances=3, leave_out=[]), 7, count_words)
 
 
 WIKITEXT = """{{Infobox|a=[[b]]|c={{nested|d}}}}

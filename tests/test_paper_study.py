@@ -142,6 +142,7 @@ def test_a_dry_run_lists_the_whole_graph_quickly_and_reaches_for_nothing(paper, 
         "diagnose_model": len(paper.models),
         "extract_gradients": measured * paper.gradients.shards,
         "merge_gradients": measured,
+        "audit_task": measured,
         "compute_statistics": measured,
     }.items():
         assert jobs[rule] == str(count)

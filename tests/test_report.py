@@ -1,97 +1,31 @@
-"""Figures, tables and the page, made from synthetic statistics by the rules' own scripts."""
+"""Figures and tables, made from synthetic statistics by the rules' own scripts."""
 
-import runpy
 import xml.etree.ElementTree as ET
-from html.parser import HTMLParser
-from pathlib import Path
-from types import SimpleNamespace
 
 import pandas as pd
 import pytest
+from synthetic_report import MODELS, SCALE
 from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES
 from layergrad.contracts.tables import read_table
-from layergrad.report.figures import _responses, draw_figures
-from layergrad.report.page import write_report
-from layergrad.report.tables import latex, markdown
+from layergrad.report.figures import _projections, _responses, draw_base_instruct, draw_figures
+from layergrad.report.tables import SECOND_HAND, for_people, latex, markdown, numeric_tables
 from layergrad.report.words import counted, listing, number, percent
-from layergrad.statistics.compute import compute_statistics
-
-SCRIPTS = Path(__file__).parent.parent / "scripts"
-SCALE = {("none", response): 8.0 for response in ("correct", "irrelevant")} | {("detailed", "irrelevant"): 2.0}
-HOSTILE = 'Puzzles <script>alert("1")</script> 100 % | a_b & $x$'
-
-
-class Parts(list):
-    """Like Snakemake's input, output and params: places and names."""
-
-    def __init__(self, items=(), **names):
-        super().__init__(items)
-        vars(self).update(names)
-
-
-def run(script, **fields):
-    job = SimpleNamespace(**({"log": [], "rule": script, "input": Parts(), "params": Parts()} | fields))
-    runpy.run_path(str(SCRIPTS / f"{script}.py"), init_globals={"snakemake": job})
-
-
-def study_of(tasks):
-    model = {"name": "tiny", "title": "Tiny model", "weights": "random", "seed": 7, "dtype": "float32"}
-    model |= {"prompt": "plain", "licence": "CC0-1.0", "note": "Its weights are <b>random</b>."}
-    specs = [
-        {
-            "name": task.name,
-            "title": title,
-            "family": task.family,
-            "licence": "MIT & more",
-            "attribution": "Someone, 2024",
-        }
-        for task, title in tasks
-    ]
-    study = {"name": "trial", "title": "A trial", "models": [model], "tasks": specs, "seed": 0, "max_length": 1024}
-    return study | {"paper_compat": False, "irrelevant": "length_matched", "noisy_above": 0.15}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory):
-    """The whole way from gradients to the page, by the scripts: the folder and the study."""
-    root = tmp_path_factory.mktemp("study")
-    puzzles = Task(scale=SCALE, layers=6)
-    wiki = Task("wiki", "knowledge", KNOWLEDGE, layers=6, seed=1)
-    study = study_of([(puzzles, HOSTILE), (wiki, "Wikipedia: knowledge")])
-    parts, figures = [], []
-    for task, spec in zip((puzzles, wiki), study["tasks"], strict=True):
-        out, drawn = (root / kind / "tiny" / task.name for kind in ("statistics", "figures"))
-        params = Parts(model={"name": "tiny", "segments": None}, seed=0, noisy_above=0.15)
-        paths = task.write(root / "in")
-        names = Parts(model="tiny", task=task.name)
-        run("compute_statistics", input=Parts(**paths), output=[out / "cells.parquet"], params=params, wildcards=names)
-        titles = Parts(model_title="Tiny model", task_title=spec["title"])
-        curves = Parts(curves=out / "curves.parquet", differences=out / "relative_difference_layers.parquet")
-        run("draw_figures", input=curves, output=[drawn / f"{FIGURES[0]}.svg"], params=titles)
-        parts += [out / f"{name}.parquet" for name in STATISTICS]
-        figures += [drawn / f"{name}.svg" for name in FIGURES]
-    run("collect_statistics", input=parts, output=[root / "statistics" / "cells.parquet"])
-    statistics = [root / "statistics" / f"{name}.parquet" for name in STATISTICS]
-    tables = Parts(tables=[root / "tables" / "mad.csv"], metrics=root / "metrics.json")
-    run("write_tables", input=Parts(statistics=statistics), output=tables)
-    page = root / "report" / "index.html"
-    run("write_report", input=Parts(statistics=statistics, figures=figures), output=[page], params=Parts(study=study))
-    return root, study
 
 
 def test_every_file_is_there(made):
     root, _ = made
     for task in ("puzzles", "wiki"):
-        for name in FIGURES:
-            assert (root / "figures" / "tiny" / task / f"{name}.svg").stat().st_size > 10_000
-            assert (root / "figures" / "tiny" / task / f"{name}.png").read_bytes()[:4] == b"\x89PNG"
+        drawn = [root / "figures" / model / task / name for model in MODELS for name in FIGURES]
+        for path in [*drawn, root / "figures" / "tiny-chat" / task / "base_instruct"]:
+            assert path.with_suffix(".svg").stat().st_size > 10_000
+            assert path.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     for name in TABLES:
         for kind in ("csv", "md", "tex"):
-            assert (root / "tables" / f"{name}.{kind}").stat().st_size > 100
+            assert (root / "tables" / f"{name}.{kind}").stat().st_size > 50
     leftover = [path for path in root.rglob(".*") if path.is_file()]
     assert leftover == []
 
@@ -103,7 +37,7 @@ def test_figures_are_the_same_bytes_again_without_dates(made, tmp_path):
         curves,
         curves.with_name("relative_difference_layers.parquet"),
         tmp_path,
-        model_title="Tiny model",
+        model_title="Tiny",
         task_title=study["tasks"][0]["title"],
     )
     for name in FIGURES:
@@ -120,114 +54,13 @@ def test_correct_and_other_responses_are_drawn_on_the_pairs_that_the_panel_names
     pairs = read_table(root / "statistics" / "tiny" / "puzzles" / "relative_difference_layers.parquet")
     figure = _responses(pairs)
     titles = [axes.get_title() for axes in figure.axes]
-    assert titles[::4] == [f"query (q), {n} pairs" for n in (12, 10, 6, 12)]  # of 12 detailed, 6 have an irrelevant one
+    assert titles[::4] == [f"query (q), n = {n}" for n in (12, 10, 6, 12)]  # of 12 detailed, 6 have an irrelevant one
     spectra = Task(scale=SCALE, layers=6).frames()[2].query("variant == 'detailed' and projection == 'v'")
     for axes, other, n in ((figure.axes[10], "irrelevant", 6), (figure.axes[14], "incorrect", 12)):
         assert [line.get_label() for line in axes.lines] == ["correct", other]
         for line in axes.lines:
             some = spectra[(spectra["response"] == line.get_label()) & (spectra["sample_id"] < f"{n:016x}")]
             assert line.get_ydata().tolist() == pytest.approx(some.groupby("layer")["nuclear_norm"].mean().tolist())
-
-
-def test_a_tasks_note_is_told_with_the_task_and_among_the_limits(made, tmp_path):
-    root, study = made
-    task = study["tasks"][0] | {"note": "The wrong answers had <no> hints."}
-    statistics = {name: root / "statistics" / f"{name}.parquet" for name in STATISTICS}
-    figures = sorted((root / "figures").rglob("*.svg"))
-    write_report(statistics, figures, tmp_path / "index.html", study=study | {"tasks": [task, study["tasks"][1]]})
-    text = (tmp_path / "index.html").read_text()
-    assert text.count("The wrong answers had &lt;no&gt; hints.") >= 2
-    assert "had &lt;no&gt; hints" in text[text.index('id="limits"') : text.index('id="licences"')]
-
-
-def page_of(task, folder):
-    """The text of the page of one task, made from its gradients on."""
-    out = folder / "statistics"
-    compute_statistics(**task.write(folder), folder=out, model={"name": "tiny"}, task="puzzles")
-    tables = (out / "curves.parquet", out / "relative_difference_layers.parquet")
-    draw_figures(*tables, folder / "tiny" / "puzzles", model_title="Tiny", task_title="Puzzles")
-    figures = [folder / "tiny" / "puzzles" / f"{name}.svg" for name in FIGURES]
-    statistics = {name: out / f"{name}.parquet" for name in STATISTICS}
-    write_report(statistics, figures, folder / "index.html", study=study_of([(task, "Puzzles")]))
-    return (folder / "index.html").read_text()
-
-
-@pytest.mark.parametrize("layers", [1, 2])
-def test_very_small_models_and_single_responses_have_figures_and_a_page(tmp_path, layers):
-    cells = {("none", "correct"): 1, ("none", "irrelevant"): 1}
-    task = Task(cells=cells, layers=layers)
-    page = page_of(task, tmp_path)
-    assert "8 of 8 mean nuclear norms" in page
-
-
-def test_a_task_without_other_responses_has_a_page(tmp_path):
-    task = Task(cells={("none", "correct"): 3, ("detailed", "correct"): 3}, layers=3)
-    page = page_of(task, tmp_path)
-    assert "irrelevant text?" not in page
-
-
-class Page(HTMLParser):
-    """What a page fetches, links to and holds."""
-
-    def __init__(self, text):
-        super().__init__()
-        self.tags, self.fetched, self.anchors, self.ids = [], [], [], set()
-        self.feed(text)
-
-    def handle_starttag(self, tag, attrs):
-        values = dict(attrs)
-        self.tags.append(tag)
-        self.ids.add(values.get("id"))
-        self.fetched += [values[name] for name in ("src", "srcset", "data", "poster") if name in values]
-        (self.anchors if tag == "a" else self.fetched).extend([values["href"]] if "href" in values else [])
-
-
-def test_the_page_needs_nothing_but_itself(made):
-    root, _ = made
-    text = (root / "report" / "index.html").read_text()
-    page = Page(text)
-    assert all(address.startswith("data:") for address in page.fetched)
-    assert {anchor.removeprefix("#") for anchor in page.anchors} <= page.ids
-    assert "url(" not in text
-    assert "@import" not in text
-    assert "script" not in page.tags
-    assert str(root) not in text
-
-
-def test_the_page_has_every_figure_with_caption_and_every_table(made):
-    root, _ = made
-    page = Page((root / "report" / "index.html").read_text())
-    assert page.tags.count("img") == page.tags.count("figcaption") == 2 * len(FIGURES)
-    assert page.tags.count("table") == 2 * len(TABLES)
-    assert page.tags.count("h1") == 1
-    assert "main" in page.tags
-    assert "nav" in page.tags
-
-
-def test_hostile_titles_are_text_in_the_page(made):
-    root, _ = made
-    text = (root / "report" / "index.html").read_text()
-    assert "<script" not in text
-    assert "&lt;script&gt;" in text
-    assert "MIT &amp; more" in text
-    assert "<b>random</b>" not in text
-
-
-def test_the_page_is_the_same_bytes_again(made, tmp_path):
-    root, study = made
-    statistics = {name: root / "statistics" / f"{name}.parquet" for name in STATISTICS}
-    figures = sorted((root / "figures").rglob("*.svg"))
-    write_report(statistics, figures, tmp_path / "index.html", study=study)
-    assert (tmp_path / "index.html").read_bytes() == (root / "report" / "index.html").read_bytes()
-
-
-def test_a_missing_figure_is_an_error_in_one_line(made, tmp_path):
-    root, study = made
-    statistics = {name: root / "statistics" / f"{name}.parquet" for name in STATISTICS}
-    with pytest.raises(UserError, match=r"tiny/puzzles/nuclear_norm\.svg is not among the 0") as error:
-        write_report(statistics, [], tmp_path / "index.html", study=study)
-    assert "\n" not in str(error.value)
-    assert not (tmp_path / "index.html").exists()
 
 
 def test_figures_without_a_correct_response_are_an_error(made, tmp_path):
@@ -248,9 +81,77 @@ def test_tables_hold_the_numbers_of_the_statistics(made):
     table = pd.read_csv(root / "tables" / "nuclear_norm.csv")
     assert table["v"].tolist() == pytest.approx(means["mean"].tolist(), rel=1e-5)
     assert table["v_standard_error"].tolist() == pytest.approx(means["standard_error"].tolist(), rel=1e-5)
-    assert len(pd.read_csv(root / "tables" / "mad.csv")) == 4 * (len(REASONING) + len(KNOWLEDGE))
-    assert len(pd.read_csv(root / "tables" / "relative_difference.csv")) == 4 * (4 + 4)
-    assert len(pd.read_csv(root / "tables" / "cells.csv")) == len(REASONING) + len(KNOWLEDGE)
+    cells = len(MODELS) * (len(REASONING) + len(KNOWLEDGE))
+    assert len(pd.read_csv(root / "tables" / "mad.csv")) == 4 * cells
+    assert len(pd.read_csv(root / "tables" / "relative_difference.csv")) == len(MODELS) * 4 * (4 + 4)
+    assert len(pd.read_csv(root / "tables" / "cells.csv")) == cells
+
+
+def test_a_tuned_model_stands_beside_its_base(made):
+    root, _ = made
+    table = pd.read_csv(root / "tables" / "base_instruct.csv", keep_default_na=False, na_values=[""])
+    assert set(table["model"]) == {"tiny-chat"}
+    assert set(table["base"]) == {"tiny"}
+    assert len(table) == 4 * (len(REASONING) + len(KNOWLEDGE))
+    one = "task == 'wiki' and variant == 'popular_500' and response == 'irrelevant' and projection == 'k'"
+    row = table.query(one)
+    for name, column, file in (
+        ("mad", "mad", "mad"),
+        ("nuclear_norm", "mean", "layer_means"),
+        ("relative_difference", "absolute", "relative_difference"),
+    ):
+        own = read_table(root / "statistics" / f"{file}.parquet").query(one)
+        own = own if file == "relative_difference" else own.query("segment == 'all' and quantity == 'nuclear_norm'")
+        for model, end in (("tiny", "_base"), ("tiny-chat", "")):
+            assert row[name + end].item() == pytest.approx(own[own["model"] == model][column].item(), rel=1e-5)
+
+
+def test_the_papers_numbers_stand_beside_the_same_cells_alone(made):
+    root, _ = made
+    statistics = {name: read_table(root / "statistics" / f"{name}.parquet") for name in STATISTICS}
+    renamed = {"model": {"tiny": "qwen2-1.5b"}, "task": {"puzzles": "aqua"}}
+    known = numeric_tables({name: table.replace(renamed) for name, table in statistics.items()}, {})["second_hand"]
+    assert numeric_tables(statistics, {})["second_hand"].empty
+    assert len(known) == len(pd.read_csv(SECOND_HAND)) == 3 * 4 + 2 * 4
+    mad = known.query("quantity == 'MAD' and variant == 'detailed' and response == 'correct' and projection == 'v'")
+    ours = statistics["mad"].query(
+        "model == 'tiny' and task == 'puzzles' and variant == 'detailed' and response == 'correct'"
+        " and projection == 'v' and segment == 'all' and quantity == 'nuclear_norm'"
+    )
+    assert mad[["ours", "second_hand"]].iloc[0].tolist() == [ours["mad"].item(), 0.64]
+    difference = known.query("quantity == 'relative difference' and variant == 'detailed'")
+    assert set(difference["second_hand"]) == {0.81}
+    assert difference["remark"].str.contains("not told").all()
+
+
+def test_rows_of_panels_are_responses_and_columns_variants(made):
+    root, _ = made
+    figure = _projections(read_table(root / "statistics" / "tiny" / "puzzles" / "curves.parquet"), "nuclear_norm")
+    grid = [axes.get_title() for axes in figure.axes]
+    assert grid[:3] == ["no reasoning, n = 12", "simplified reasoning, n = 10", "detailed reasoning, n = 12"]
+    assert grid[3:6] == ["no reasoning, n = 12", "simplified reasoning, n = 10", "detailed reasoning, n = 6"]
+    assert grid[6:] == ["not measured", "not measured", "detailed reasoning, n = 12"]
+    assert len({axes.get_ylim() for axes in figure.axes}) == 1
+    wiki = read_table(root / "statistics" / "tiny" / "wiki" / "curves.parquet")
+    assert len(_projections(wiki, "sigma1_ratio").axes) == 2 * 4
+
+
+def test_a_model_and_its_base_are_drawn_the_same_again(made, tmp_path):
+    root, _ = made
+    places = [root / "statistics" / model / "wiki" / "curves.parquet" for model in MODELS]
+    draw_base_instruct(*places, tmp_path, titles=["tiny", "tiny-chat", "wiki"])
+    for kind in ("svg", "png"):
+        drawn = root / "figures" / "tiny-chat" / "wiki" / f"base_instruct.{kind}"
+        assert (tmp_path / drawn.name).read_bytes() == drawn.read_bytes()
+
+
+def test_counts_are_whole_and_what_does_not_exist_is_a_dash():
+    table = pd.DataFrame({"n_truncated": [1234.0, None], "mean_words": [1234.5, None], "median_tokens": [12.5, 1234.0]})
+    assert for_people(table).to_dict("list") == {
+        "truncated": ["1234", "-"],
+        "mean words": ["1230", "-"],
+        "median tokens": ["12.5", "1234"],
+    }
 
 
 def test_metrics_are_the_headline_numbers(made):
@@ -261,7 +162,7 @@ def test_metrics_are_the_headline_numbers(made):
     assert set(detailed) == {"nuclear_norm", "mad", "relative_difference"}
     assert set(detailed["relative_difference"]) == {"irrelevant", "incorrect"}
     table = pd.read_csv(root / "tables" / "mad.csv").query(
-        "task == 'puzzles' and variant == 'detailed' and response == 'correct' and segment == 'all'"
+        "model == 'tiny' and task == 'puzzles' and variant == 'detailed' and response == 'correct' and segment == 'all'"
     )
     assert detailed["mad"] == pytest.approx(table[list("qkvo")].iloc[0].to_dict(), rel=1e-5)
 

@@ -87,7 +87,7 @@ def test_everything_is_there(finished):
         assert finished.result(name).stat().st_size > 0, name
     gradients = read_table(finished.result("gradients/tiny-llama/mini_math.parquet"))
     assert len(gradients) == (6 * 2 + 4 * 2 + 4 * 3) * 3 * 4
-    for phase in ("data", "gradients", "statistics", "figures", "tables", "report"):
+    for phase in ("data", "gradients", "audit", "statistics", "claims", "figures", "tables", "report"):
         manifest = json.loads(finished.result(f"{phase}/MANIFEST.json").read_text())
         for name, entry in manifest.items():
             assert file_sha256(finished.result(f"{phase}/{name}")) == entry["sha256"]
@@ -95,8 +95,21 @@ def test_everything_is_there(finished):
 
 def test_every_rule_leaves_a_log_and_a_benchmark(finished):
     rules = {path.stem for path in (finished.folder / "scripts").glob("*.py")}
+    rules -= {"draw_base_instruct", "import_released"}  # the miniature has no tuned model, and measures
     for folder in ("logs", "benchmarks"):
         assert {path.stem for path in finished.result(folder).iterdir()} == rules
+
+
+def test_a_tuned_model_is_drawn_against_its_base(project):
+    model = (project.folder / "config/models/tiny-llama.yaml").read_text()
+    tuned = model.replace("seed: 1", "seed: 2") + "base: tiny-llama\n"
+    (project.folder / "config/models/tiny-tuned.yaml").write_text(tuned)
+    project.change("config/config.yaml", "[tiny-llama]", "[tiny-llama, tiny-tuned]")
+    pending = project.pending()
+    for folder in ("figures", "report/figures"):
+        assert f"{folder}/tiny-tuned/mini_math/base_instruct.svg" in pending
+    assert "figures/tiny-llama/mini_math/base_instruct.svg" not in pending
+    assert not {name for name in pending if name.startswith(("figures/tiny-llama", "gradients/tiny-llama"))}
 
 
 def test_a_second_run_has_nothing_to_do(finished):
@@ -110,7 +123,8 @@ def test_more_samples_of_one_task_leave_the_other_alone(project):
     assert "data/mini_math.parquet" in pending
     assert "gradients/tiny-llama/mini_math.parquet" in pending
     assert "report/index.html" in pending
-    assert not {name for name in pending if "mini_knowledge" in name or name.startswith(("models/", "sources/"))}
+    beside = {name for name in pending if not name.startswith("report/")}  # one job writes all pages
+    assert not {name for name in beside if "mini_knowledge" in name or name.startswith(("models/", "sources/"))}
 
 
 def test_a_changed_template_remakes_what_it_is_in(project):
@@ -146,7 +160,7 @@ def test_a_removed_task_is_pruned_and_an_added_one_measured_alone(project):
     project.snakemake()
     assert not [
         path
-        for phase in ("data", "gradients", "statistics", "figures")
+        for phase in ("data", "gradients", "audit", "statistics", "figures")
         for path in project.result(phase).rglob("*mini_knowledge*")
     ]
     assert "mini_knowledge" not in project.result("gradients/MANIFEST.json").read_text()
@@ -202,9 +216,10 @@ def test_dvc_and_snakemake_do_not_repeat_each_other(finished):
     first = finished.run("dvc", "repro")
     assert first.returncode == 0, first.stderr + first.stdout
     assert "Running stage" in first.stdout
-    assert first.stdout.count("Nothing to be done") + first.stderr.count("Nothing to be done") == 4
+    assert first.stdout.count("Nothing to be done") + first.stderr.count("Nothing to be done") == 5
     second = finished.run("dvc", "repro")
     assert "Running stage" not in second.stdout
     assert "up to date" in second.stdout
     shown = finished.run("dvc", "metrics", "show")
     assert "nuclear_norm" in shown.stdout
+    assert "verdicts.C1.none" in shown.stdout

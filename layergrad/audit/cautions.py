@@ -26,10 +26,10 @@ def of_rows(cell: pd.DataFrame, max_length: int) -> Iterator[str]:
 
 
 def of_answers(cell: pd.DataFrame) -> Iterator[str]:
-    """Reasoning that never tells the answer. A few may tell it in other words, so less than ``NOTABLE`` is not told."""
+    """Reasoning that never has the answer. A few may tell it in other words, so less than ``NOTABLE`` is not told."""
     missing = cell["answer_missing"].dropna()
     if missing.sum() > NOTABLE * len(missing):
-        yield from _told(missing, len(missing), "does", "do", "not contain the answer")
+        yield from _told(missing, len(missing), "does", "do", "not contain the answer as the task writes it")
 
 
 def of_pairs(pairs: pd.DataFrame) -> Iterator[str]:

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,14 @@ def check_prefix(out: str) -> None:
     """Raise ``UserError`` for a folder where the beginning of file names is asked for."""
     if out.endswith("/") or Path(out).is_dir():
         raise UserError(f"--out {out}: a folder given; allowed is the beginning of file names, such as gradients/run1")
+
+
+def named(specs: Sequence[Any], name: str, what: str) -> Any:
+    """The model or task of that name. Raises ``UserError`` with the names there are, where ``what`` is at fault."""
+    found = next((spec for spec in specs if spec.name == name), None)
+    if found is None:
+        raise UserError(f"{what}: {name!r} given; the study has {', '.join(spec.name for spec in specs)}")
+    return found
 
 
 def positive(text: str) -> int:

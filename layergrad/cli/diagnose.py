@@ -29,8 +29,10 @@ def _run(options: argparse.Namespace) -> int:
     from layergrad.gradients.diagnose import diagnose
     from layergrad.gradients.settings import Settings
     from layergrad.models.load import ModelOrigin, origin_facts
+    from layergrad.models.safety import refuse_unsafe_files
 
     origin = ModelOrigin.of(options.model)
+    refuse_unsafe_files(origin)
     diagnosis = diagnose(origin, origin_facts(origin), Settings(**model_settings(options)))
     print(*diagnosis.table(), diagnosis.verdict, sep="\n")
     if options.out:

@@ -46,8 +46,10 @@ def _run(options: argparse.Namespace) -> None:
     from layergrad.gradients.merge import refuse_failures
     from layergrad.gradients.settings import Settings, Shard
     from layergrad.models.load import ModelOrigin, origin_facts
+    from layergrad.models.safety import refuse_unsafe_files
 
     origin = ModelOrigin.of(options.model)
+    refuse_unsafe_files(origin)
     settings = Settings(
         extremes=not options.no_extremes,
         similarity=options.similarity,

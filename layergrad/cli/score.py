@@ -59,9 +59,11 @@ def _run(options: argparse.Namespace) -> None:
     from layergrad.gradients.merge import refuse_failures
     from layergrad.gradients.settings import Settings, Shard
     from layergrad.models.load import ModelOrigin, origin_facts
+    from layergrad.models.safety import refuse_unsafe_files
 
     origin, shard = ModelOrigin.of(options.model), Shard(*options.shard)
     out = _out(options, shard.suffix)
+    refuse_unsafe_files(origin)
     _check_layers(options.layers, origin)
     settings = Settings(extremes=False, **reading(options), **model_settings(options))
     prefix = str(out.with_suffix(".gradients"))

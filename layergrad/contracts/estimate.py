@@ -31,6 +31,11 @@ def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
 
     ``memory_mb`` is what all jobs at once may take, by default as in ``profiles/default``.
     """
+    if study.released:
+        return (
+            f"Study {study.name}: {len(study.models)} model(s), {len(study.tasks)} task(s), whose gradients are read "
+            f"from {study.released}. No model is loaded; a few minutes a model."
+        )
     jobs = [(m, t) for m in study.models for t in study.tasks]
     seconds = study.gradients.shards * sum(job_seconds(study, model, task) for model, task in jobs)
     largest = max(model.memory_mb for model in study.models)

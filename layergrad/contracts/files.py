@@ -89,6 +89,12 @@ def text_sha256(*texts: str) -> str:
     return digest.hexdigest()
 
 
+def files_below(folder: str | Path, inner: set[str]) -> list[str]:
+    """Paths, relative to ``folder``, of every file in some of its folders."""
+    found = [path for name in sorted(inner) for path in sorted((Path(folder) / name).rglob("*")) if path.is_file()]
+    return [str(path.relative_to(folder)) for path in found]
+
+
 def write_manifest(folder: str | Path, expected: list[str]) -> None:
     """Remove every file below ``folder`` that is not expected, then list the expected ones with sha256 and size.
 

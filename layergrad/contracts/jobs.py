@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.secrets import without_secrets
 
 logger = logging.getLogger("layergrad")
 
@@ -16,8 +17,8 @@ logger = logging.getLogger("layergrad")
 def rule(snakemake: Any) -> Iterator[None]:
     """Log to ``snakemake.log[0]``, if the rule has one, and to stderr.
 
-    A ``UserError`` ends the script with one line and exit code 2; any other error is logged with its traceback and
-    raised again.
+    A ``UserError`` ends the script with one line and exit code 2; any other error is logged with its traceback and ends
+    it with 1. Passwords and tokens are not told in either.
     """
     with _logging_to([logging.StreamHandler(sys.stderr), *_file_handlers(snakemake)]):
         try:
@@ -27,7 +28,7 @@ def rule(snakemake: Any) -> Iterator[None]:
             sys.exit(2)
         except Exception:
             logger.exception("rule %s failed", snakemake.rule)
-            raise
+            sys.exit(1)
 
 
 def _file_handlers(snakemake: Any) -> list[logging.Handler]:
@@ -35,7 +36,15 @@ def _file_handlers(snakemake: Any) -> list[logging.Handler]:
         return []
     path = Path(snakemake.log[0])
     path.parent.mkdir(parents=True, exist_ok=True)
-    return [logging.FileHandler(path, mode="w", encoding="utf-8")]
+    return [logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")]
+
+
+class Formatter(logging.Formatter):
+    """A line of a log, or several with a traceback, in which no password and no token is told."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The text of a record."""
+        return without_secrets(super().format(record))
 
 
 @contextlib.contextmanager
@@ -43,7 +52,7 @@ def _logging_to(handlers: list[logging.Handler]) -> Iterator[None]:
     """Records of this package, and warnings of every other, go to the handlers."""
     root = logging.getLogger()
     for handler in handlers:
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
+        handler.setFormatter(Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
         root.addHandler(handler)
     logger.setLevel(logging.INFO)
     logging.captureWarnings(True)

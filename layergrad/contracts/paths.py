@@ -16,11 +16,31 @@ STATISTICS = (
 )
 """Tables of ``statistics/<model>/<task>/`` and, for the whole study, of ``statistics/``; each .parquet and .csv."""
 
-FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
-"""Figures of ``figures/<model>/<task>/``; each .svg and .png."""
+CLAIMS = (
+    "claims.parquet",
+    "claims.csv",
+    "claims.json",
+    "claims.tex",
+    "summary.md",
+    "verdicts.json",
+    "ledger.json",
+    "controls.json",
+    *(f"evidence_{claim}.{kind}" for claim in ("C12", "C13", "C14") for kind in ("parquet", "csv")),
+    "length_laws.parquet",
+    "length_laws.csv",
+)
+"""Files of ``claims/``."""
 
-TABLES = ("cells", "nuclear_norm", "mad", "relative_difference")
+FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
+"""Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
+
+TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct", "second_hand")
 """Tables of ``tables/``; each .csv, .md and .tex."""
+
+
+def task_page(task: str) -> str:
+    """File name of a task's page in the report; its prefix keeps a task called index off the place of the index."""
+    return f"task-{task}.html"
 
 
 class StudyPaths:
@@ -37,6 +57,7 @@ class StudyPaths:
         self.gradients = self.root / "gradients"
         self.audit = self.root / "audit"
         self.statistics = self.root / "statistics"
+        self.claims = self.root / "claims"
         self.figures = self.root / "figures"
         self.tables = self.root / "tables"
         self.report = self.root / "report"

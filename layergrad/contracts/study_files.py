@@ -5,9 +5,10 @@ from typing import Any
 
 import jinja2
 import yaml
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
@@ -55,9 +56,11 @@ def _compile_templates(study: Study, task: TaskSpec) -> None:
         texts[f"{study.directory / 'tasks' / task.name}.yaml: variants.{variant}.provenance"] = spec.provenance
     for place, text in texts.items():
         try:
-            jinja2.Environment().parse(text)
+            jinja2.Environment().compile(text)
         except jinja2.TemplateSyntaxError as error:
             raise UserError(f"{place}:{error.lineno}: not a valid Jinja template: {error.message}") from error
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:  # nested too deeply, a number too long
+            raise UserError(f"{place}: not a valid Jinja template: {str(error) or type(error).__name__}") from error
 
 
 def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]:
@@ -71,32 +74,62 @@ def _merged(values: dict[str, Any], overrides: dict[str, Any]) -> dict[str, Any]
 
 def _load_spec(spec: type[Strict], folder: Path, name: str, study: Path) -> Strict:
     file = folder / f"{name}.yaml"
+    try:
+        TypeAdapter(SafeName).validate_python(name)
+    except ValidationError as error:
+        mistake = error.errors()[0]["msg"]
+        raise UserError(f"{study}: {folder.name}: {mistake} ({name!r:.80} given)") from error
     if not file.is_file():
         there = ", ".join(sorted(p.stem for p in folder.glob("*.yaml"))) or "none"
         raise UserError(f"{study}: {folder.name}: {name!r} given, but there is no {file}; there are: {there}")
-    return _validate(spec, {"name": name, **_read_yaml(file, folder.name)}, file)
+    values = _read_yaml(file, folder.name)
+    if "name" in values:
+        raise UserError(f"{file}: name: {values['name']!r:.80} given; it is called {name} after its file")
+    return _validate(spec, {"name": name, **values}, file)
 
 
-class _UniqueKeys(yaml.SafeLoader):
-    """Safe loading in which a key that is given twice is a mistake."""
+class _Loader(yaml.SafeLoader):
+    """Safe loading of plain values in which a key that is given twice is a mistake."""
+
+    def compose_node(self, parent: yaml.Node | None, index: Any) -> yaml.Node | None:
+        """Aliases are refused: a few lines of them can stand for more than any memory holds."""
+        if self.check_event(yaml.AliasEvent):
+            alias = self.peek_event()
+            raise _mistake(f"*{alias.anchor} is an alias, which is not allowed; write the value out", alias)
+        return super().compose_node(parent, index)
+
+    def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
+        """The library's own errors for a value that is none of its kind, such as the date 2024-13-45, have no place."""
+        try:
+            if isinstance(node, yaml.ScalarNode):
+                node.value.encode("utf-8")
+            return super().construct_object(node, deep)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise _mistake(f"{node.value!r:.80} is no valid {node.tag.rpartition(':')[2]}", node) from error
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         given = []
-        for key, _ in node.value:
+        for key, _ in node.value if isinstance(node, yaml.MappingNode) else []:
             name = self.construct_object(key, deep=True)
             if name in given:
-                raise yaml.constructor.ConstructorError(None, None, f"the key {name!r} is given twice", key.start_mark)
+                raise _mistake(f"the key {name!r} is given twice", key)
             given.append(name)
         return super().construct_mapping(node, deep)
 
 
+def _mistake(problem: str, where: yaml.Node | yaml.Event) -> yaml.MarkedYAMLError:
+    return yaml.constructor.ConstructorError(None, None, problem, where.start_mark)
+
+
 def _read_yaml(path: Path, what: str) -> dict[str, Any]:
     try:
-        values = yaml.load(read_text(path, what), Loader=_UniqueKeys)
+        values = yaml.load(read_text(path, what), Loader=_Loader)
     except yaml.YAMLError as error:
         where = getattr(error, "problem_mark", None)
         place = f":{where.line + 1}:{where.column + 1}" if where else ""
         raise UserError(f"{path}{place}: not valid YAML: {getattr(error, 'problem', error)}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not valid YAML: values are nested too deeply") from error
     if not isinstance(values, dict):
         raise UserError(f"{path}: a mapping of keys to values is expected, {type(values).__name__} given")
     return values

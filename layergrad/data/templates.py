@@ -14,6 +14,12 @@ from layergrad.data.filters import FILTERS
 
 ROLES = ("correct", "incorrect", "before_error", "after_error", "pool", "provenance")
 
+_FAULTS = (
+    *(TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError),
+    *(RecursionError, MemoryError),  # of a template that includes itself, or multiplies a text
+    re.error,  # of a filter's pattern
+)
+
 
 class Templates:
     """The compiled templates of one task. Raises ``UserError`` naming a template that is not valid Jinja2."""
@@ -78,8 +84,8 @@ class Templates:
     def _run(self, template: Any, name: str, row: Mapping[str, Any]) -> str:
         try:
             return template.render({"row": row} | dict(row)).strip()
-        except (TemplateError, TypeError, ValueError, ArithmeticError, AttributeError, LookupError, re.error) as error:
-            message = re.sub(r"\s+", " ", str(error))
+        except _FAULTS as error:
+            message = re.sub(r"\s+", " ", str(error)) or type(error).__name__
             raise UserError(
                 f"task {self._task.name}: template {name}: {message}; fields of a row are: {', '.join(sorted(row))}"
             ) from error

@@ -1,5 +1,6 @@
 """Make a model of the study ready: weights that load at once, a tokenizer, and a card that says what they are."""
 
+import logging
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -13,18 +14,26 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json, whole_folder, write_json
 from layergrad.contracts.sources import fetch
 from layergrad.models.load import ModelOrigin, load_config, load_model, load_tokenizer
+from layergrad.models.safety import refuse_unsafe_files
+
+logger = logging.getLogger(__name__)
 
 
 def prepare_model(spec: ModelWeights, folder: str | Path) -> None:
     """Write ``folder`` with ``card.json`` and the tokenizer, and with the weights where they are made here.
 
     Weights are made from a GGUF file, converted once to safetensors, or at random from the seed. A directory and a hub
-    repository are used where they are; the card says where that is.
+    repository are used where they are; the card says where that is. Raises ``UserError`` for files that are not to be
+    opened (``safety.refuse_unsafe_files``).
     """
     folder = Path(folder)
+    if spec.trust_remote_code:
+        logger.warning("%s: its file says trust_remote_code: code of the model's repository is run", spec.name)
     with tempfile.TemporaryDirectory() as downloads, whole_folder(folder) as temporary:
         origin = _origin(spec.source, Path(downloads), spec) if spec.source else None
         tokenizer_origin = _origin(spec.tokenizer, Path(downloads), spec) if spec.tokenizer else origin
+        if origin:
+            refuse_unsafe_files(origin)
         load_tokenizer(tokenizer_origin).save_pretrained(temporary)
         made = _made_here(spec, origin)
         if made is not None:
@@ -38,7 +47,7 @@ def prepare_model(spec: ModelWeights, folder: str | Path) -> None:
 def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
     """A prepared model's card, and where to load its weights from.
 
-    Raises ``UserError`` if the weights are gone or no longer those that were prepared.
+    Raises ``UserError`` if the weights are gone or no longer those that were prepared, or are not to be opened.
     """
     card = read_json(path)
     origin = ModelOrigin(**card["load"], trust_remote_code=card["trust_remote_code"])
@@ -50,6 +59,7 @@ def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
         raise UserError(
             f"{origin.name_or_path}: its weights are not those that {path} describes; remove {path}, run again"
         )
+    refuse_unsafe_files(origin)
     return card, origin
 
 

@@ -12,6 +12,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.models.load import ModelOrigin, load_skeleton, load_tokenizer, resolve_attention
 from layergrad.models.memory import needed_bytes
 from layergrad.models.projections import find_projections
+from layergrad.models.safety import refuse_unsafe_files
 from layergrad.models.tokens import encode
 
 SECONDS = 80
@@ -40,6 +41,7 @@ def sketch(model: str, max_length: int) -> Sketch:
     loaded, and for one whose projections cannot be mapped.
     """
     origin = ModelOrigin.of(model)
+    refuse_unsafe_files(origin)
     tokenizer = load_tokenizer(origin)
     skeleton = load_skeleton(origin)
     projections = find_projections(skeleton, "attention", None)

@@ -1,4 +1,7 @@
-"""The figures of one model and task, drawn from its mean curves; the same bytes for the same curves."""
+"""The figures of one task on one model, or on a model and its base, drawn from mean curves.
+
+The same curves give the same bytes.
+"""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -12,9 +15,10 @@ from matplotlib.ticker import LogLocator, NullFormatter
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import whole_file
+from layergrad.contracts.keys import RESPONSES
 from layergrad.contracts.paths import FIGURES
 from layergrad.contracts.tables import read_table
-from layergrad.report.words import PROJECTIONS, VARIANTS, counted
+from layergrad.report.words import PROJECTIONS, VARIANTS
 
 STYLE = {
     "svg.hashsalt": "layergrad",  # else element ids are random
@@ -43,6 +47,8 @@ LOOKS = {
     "correct": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "irrelevant": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "incorrect": {"color": "#000000", "marker": "^", "linestyle": ":"},
+    "base": {"color": "#56B4E9", "marker": "o", "linestyle": "--"},
+    "tuned": {"color": "#000000", "marker": "s", "linestyle": "-"},
 }
 LABELS = {
     "nuclear_norm": "nuclear norm of the gradient",
@@ -50,10 +56,11 @@ LABELS = {
     "effective_rank": "effective rank of the gradient",
 }
 TITLES = {
-    "nuclear_norm": "How large are the gradients? Nuclear norm by layer, correct responses",
+    "nuclear_norm": "How large are the gradients? Nuclear norm by layer",
     "correct_irrelevant": "Do gradients tell a correct response from another one? Nuclear norm by layer",
-    "sigma1_ratio": "How much does one direction dominate? Largest singular value by layer, correct responses",
-    "effective_rank": "How many directions do gradients have? Effective rank by layer, correct responses",
+    "sigma1_ratio": "How much does one direction dominate? Largest singular value by layer",
+    "effective_rank": "How many directions do gradients have? Effective rank by layer",
+    "base_instruct": "What has instruction tuning changed? Nuclear norm by layer, correct responses",
 }
 
 
@@ -68,27 +75,50 @@ def draw_figures(
     if not (table["response"] == "correct").any():
         raise UserError(f"{curves}: no correct response in it; the figures need at least one")
     pairs = read_table(differences).query("control == 'none'")
-    subtitle = f"{model_title}  ·  {task_title}"
     for name in FIGURES:
         with mpl.rc_context(STYLE):
             figure = _responses(pairs) if name == "correct_irrelevant" else _projections(table, name)
-            figure.suptitle(f"{TITLES[name]}\n{_plain(subtitle)}", fontsize=10.5, x=0.01, ha="left")
-            _save(figure, Path(folder) / name)
+            _save(figure, Path(folder) / name, f"{model_title}  ·  {task_title}")
+
+
+def draw_base_instruct(base: str | Path, tuned: str | Path, folder: str | Path, *, titles: list[str]) -> None:
+    """Draw ``base_instruct`` of one task into ``folder``, as SVG and PNG, from the curves of a model and its base.
+
+    ``titles`` are those of the base, the tuned model and the task.
+    """
+    sides = [read_table(path).assign(model=name) for path, name in ((base, "base"), (tuned, "tuned"))]
+    table = pd.concat(sides, ignore_index=True).query(
+        "control == 'none' and response == 'correct' and quantity == 'nuclear_norm'"
+    )
+    rows, projections = list(table.groupby("variant", sort=False)), table["projection"].unique()
+    with mpl.rc_context(STYLE):
+        figure, grid = _grid([part for _, part in rows], projections, "model")
+        for row, (variant, _) in zip(grid, rows, strict=True):
+            row[0].set_ylabel(f"{VARIANTS[variant]}:\nnuclear norm")
+        _legend(figure, grid[:, 0], {"base": _plain(titles[0]), "tuned": _plain(titles[1])})
+        _save(figure, Path(folder) / "base_instruct", f"{titles[1]}  ·  {titles[2]}")
 
 
 def _projections(table: pd.DataFrame, quantity: str) -> Figure:
-    """One panel a variant on one scale, one line a projection: the paper's row of panels, correct responses."""
-    table = table[(table["quantity"] == quantity) & (table["response"] == "correct")]
+    """One row a response, one panel a variant, one line a projection, all on one scale: the paper's rows of panels."""
+    table = table[(table["quantity"] == quantity) & table["mean"].notna()]
+    if table.empty:
+        return _message("These statistics do not have it.")
     variants = table["variant"].unique()
-    figure = Figure(figsize=(max(6.4, 2.9 * len(variants) + 0.6), 3.7), layout="constrained")
-    panels = figure.subplots(1, len(variants), sharex=True, sharey=True, squeeze=False)[0]
-    for axes, variant in zip(panels, variants, strict=True):
-        part = table[table["variant"] == variant]
-        _draw(axes, part, "projection")
-        axes.set(xlabel="layer (0 = first)", title=f"{VARIANTS[variant]}, n = {part['n'].max()}")
-    panels[0].set_ylabel(f"{LABELS[quantity]}\n(mean ± standard error)")
-    _scale(panels, table)
-    _legend(figure, panels[:1], {name: PROJECTIONS[name] for name in table["projection"].unique()})
+    responses = [response for response in RESPONSES if (table["response"] == response).any()]
+    size = (max(6.4, 2.9 * len(variants) + 0.6), 2.4 * len(responses) + 1.3)
+    figure = Figure(figsize=size, layout="constrained")
+    grid = figure.subplots(len(responses), len(variants), sharex=True, sharey=True, squeeze=False)
+    for row, response in zip(grid, responses, strict=True):
+        for axes, variant in zip(row, variants, strict=True):
+            part = table[(table["response"] == response) & (table["variant"] == variant)]
+            _draw(axes, part, "projection")
+            axes.set_title(f"{VARIANTS[variant]}, n = {part['n'].max()}" if len(part) else "not measured")
+        row[0].set_ylabel(f"{response} responses:\n{LABELS[quantity]}")
+    for axes in grid[-1]:
+        axes.set_xlabel("layer (0 = first)")
+    _scale(grid.flat, table)
+    _legend(figure, grid.flat, {name: PROJECTIONS[name] for name in table["projection"].unique()})
     return figure
 
 
@@ -98,20 +128,27 @@ def _responses(pairs: pd.DataFrame) -> Figure:
         return _message("No sample has both a correct and another response.")
     table = _long(pairs)
     rows, projections = list(table.groupby(["variant", "against"], sort=False)), table["projection"].unique()
+    figure, grid = _grid([part for _, part in rows], projections, "response")
+    for row, ((variant, response), _) in zip(grid, rows, strict=True):
+        row[0].set_ylabel(f"{VARIANTS[variant]}:\ncorrect, {response}\nnuclear norm")
+    _legend(figure, grid[:, 0], {name: f"{name} response" for name in ("correct", *table["against"].unique())})
+    return figure
+
+
+def _grid(rows: list[pd.DataFrame], projections: np.ndarray, by: str) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels on one scale for each table, a column a projection, and a line for each ``by``."""
     size = (max(6.4, 2.3 * len(projections) + 0.6), 2.05 * len(rows) + 1.2)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(rows), len(projections), sharex=True, sharey="row", squeeze=False)
-    for row, ((variant, response), part) in zip(grid, rows, strict=True):
+    for row, part in zip(grid, rows, strict=True):
         for axes, projection in zip(row, projections, strict=True):
             line = part[part["projection"] == projection]
-            _draw(axes, line, "response")
-            axes.set_title(f"{PROJECTIONS[projection]}, {counted(line['n'].max(), 'pair')}")
-        row[0].set_ylabel(f"{VARIANTS[variant]}:\ncorrect, {response}\nnuclear norm")
+            _draw(axes, line, by)
+            axes.set_title(f"{PROJECTIONS[projection]}, n = {line['n'].max()}")
         _scale(row, part)
     for axes in grid[-1]:
         axes.set_xlabel("layer (0 = first)")
-    _legend(figure, grid[:, 0], {name: f"{name} response" for name in ("correct", *table["against"].unique())})
-    return figure
+    return figure, grid
 
 
 def _long(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -173,7 +210,8 @@ def _plain(text: str) -> str:
     return text.replace("$", r"\$")
 
 
-def _save(figure: Figure, path: Path) -> None:
+def _save(figure: Figure, path: Path, subtitle: str) -> None:
+    figure.suptitle(f"{TITLES[path.name]}\n{_plain(subtitle)}", fontsize=10.5, x=0.01, ha="left")
     for suffix, metadata in ((".svg", {"Date": None, "Creator": None}), (".png", {"Software": None})):
         with whole_file(path.with_suffix(suffix)) as temporary:
             figure.savefig(temporary, metadata=metadata, format=suffix[1:])

@@ -7,9 +7,11 @@ import pandas as pd
 from layergrad.contracts.files import whole_file, write_text
 from layergrad.contracts.paths import TABLES
 from layergrad.contracts.tables import read_table
-from layergrad.report.words import number
+from layergrad.report.words import NONE, number
 
 KEY = ["model", "task", "variant", "response"]
+SECOND_HAND = Path(__file__).with_name("second_hand.csv")
+"""Numbers of the paper that are known from a note on it alone, not from the paper itself."""
 HEADINGS = {
     "n_failed": "failed",
     "n_not_finite": "not finite",
@@ -17,31 +19,75 @@ HEADINGS = {
     "median_prompt_tokens": "prompt tokens",
     "median_response_tokens": "response tokens",
     "mean_loss": "loss",
-    "response": "against",
     "noise_floor": "noise floor",
     "noise_floor_95": "floor, 95 %",
     "largest_layers": "five largest layers",
     "mean_rank_bound": "rank bound",
+    "relative_difference": "relative difference",
+    "second_hand": "the paper, second-hand",
+    "n_same_as_correct": "same as correct",
+    "mean_newlines": "mean line breaks",
+    "n_glued": "glued",
+    "n_duplicated_instructions": "duplicated instructions",
+    "n_literal_newlines": r"literal \n",
+    "n_answer_missing": "answer missing",
 }
 _ERROR = "_standard_error"
 _RELATIVE = "_over_mean"
+_BASE = "_base"
 
 
-def numeric_tables(statistics: dict[str, pd.DataFrame]) -> dict[str, pd.DataFrame]:
-    """Every one of ``TABLES`` as numbers, from the statistics by name. Controls and other quantities stay there."""
+def numeric_tables(statistics: dict[str, pd.DataFrame], bases: dict[str, str]) -> dict[str, pd.DataFrame]:
+    """Every one of ``TABLES`` as numbers, from the statistics by name. Controls and other quantities stay there.
+
+    ``bases`` names, by model, the one it was tuned from, where both are in the study.
+    """
     plain = {name: table[table["control"] == "none"] for name, table in statistics.items()}
     norms, steps = (plain[name].query("quantity == 'nuclear_norm'") for name in ("layer_means", "mad"))
+    whole = [table.query("segment == 'all'") for table in (norms, steps)]
     return {
         "cells": _cells(plain["cells"]),
-        "nuclear_norm": _by_projection(norms.query("segment == 'all'"), [*KEY, "n"], "mean"),
+        "nuclear_norm": _by_projection(whole[0], [*KEY, "n"], "mean"),
         "mad": _by_projection(steps, [*KEY, "segment"], "mad"),
         "relative_difference": plain["relative_difference"].drop(columns=["family", "control"]),
+        "base_instruct": _base_instruct(*whole, plain["relative_difference"], bases),
+        "second_hand": _second_hand(steps, plain["relative_difference"]),
     }
 
 
 def _cells(table: pd.DataFrame) -> pd.DataFrame:
     columns = ["n", "n_failed", "n_not_finite", "n_truncated", "median_prompt_tokens", "median_response_tokens"]
     return table[[*KEY, *columns, "mean_loss", "mean_rank_bound", "provenance"]]
+
+
+def _base_instruct(
+    norms: pd.DataFrame, steps: pd.DataFrame, differences: pd.DataFrame, bases: dict[str, str]
+) -> pd.DataFrame:
+    """Tuned models beside their bases: mean nuclear norm and MAD over all layers, and absolute relative difference."""
+    key = [*KEY, "projection"]
+    numbers = (
+        norms[[*key, "mean"]]
+        .rename(columns={"mean": "nuclear_norm"})
+        .merge(steps[[*key, "mad"]], on=key, how="left")
+        .merge(differences[[*key, "absolute"]].rename(columns={"absolute": "relative_difference"}), on=key, how="left")
+    )
+    tuned = numbers.assign(base=numbers["model"].map(bases)).dropna(subset="base")
+    table = tuned.merge(numbers.rename(columns={"model": "base"}), on=["base", *key[1:]], suffixes=("", _BASE))
+    pairs = [column for name in ("nuclear_norm", "mad", "relative_difference") for column in (name + _BASE, name)]
+    return table[["model", "base", *key[1:], *pairs]]
+
+
+def _second_hand(steps: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame:
+    """Ours beside the paper's, for the cells that both have."""
+    known = pd.read_csv(SECOND_HAND, keep_default_na=False)  # "none" is a variant
+    key = ["quantity", *KEY, "segment", "projection"]
+    ours = pd.concat(
+        [
+            steps.assign(quantity="MAD", ours=steps["mad"]),
+            differences.assign(quantity="relative difference", segment="all", ours=differences["absolute"]),
+        ]
+    )
+    return ours[[*key, "ours"]].merge(known, on=key)
 
 
 def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
@@ -74,15 +120,24 @@ def for_people(table: pd.DataFrame) -> pd.DataFrame:
             errors = table[name + _ERROR]
             flags = table.get(name + "_noisy", pd.Series(False, index=table.index))
             texts = [_with_error(*cell) for cell in zip(texts, errors, flags, strict=True)]
-        heading = "response" if name == "response" and "absolute" not in table else HEADINGS.get(name, name)
-        shown[heading.replace(_RELATIVE, " / mean")] = texts
+        shown[_heading(name, table)] = texts
     return pd.DataFrame(shown)
 
 
+def _heading(name: str, table: pd.DataFrame) -> str:
+    """A column's name in words."""
+    if name == "response" and "absolute" in table:
+        return "against"
+    words = HEADINGS.get(name, name).replace(_RELATIVE, " / mean")
+    return (f"{words.removesuffix(_BASE)}, base" if words.endswith(_BASE) else words).replace("_", " ")
+
+
 def _text(value: object, name: str) -> str:
+    if pd.isna(value):
+        return NONE
     if not isinstance(value, float):
         return str(value)
-    return f"{value:g}" if name.startswith("median") and value == value else number(value)
+    return f"{value:g}" if name.startswith(("median", "n_")) else number(value)
 
 
 def _with_error(text: str, error: float, noisy: bool) -> str:
@@ -91,9 +146,12 @@ def _with_error(text: str, error: float, noisy: bool) -> str:
     return f"{text} *" if noisy else text
 
 
-def write_tables(statistics: dict[str, str | Path], folder: str | Path) -> None:
-    """Write every one of ``TABLES`` into ``folder`` as .csv, .md and .tex; ``statistics`` are the files by name."""
-    tables = numeric_tables({name: read_table(path) for name, path in statistics.items()})
+def write_tables(statistics: dict[str, str | Path], folder: str | Path, bases: dict[str, str]) -> None:
+    """Write every one of ``TABLES`` into ``folder`` as .csv, .md and .tex; ``statistics`` are the files by name.
+
+    A table without a row is written, too: it says that the study has nothing of the kind.
+    """
+    tables = numeric_tables({name: read_table(path) for name, path in statistics.items()}, bases)
     for name in TABLES:
         path = Path(folder) / name
         with whole_file(path.with_suffix(".csv")) as temporary:

@@ -8,7 +8,8 @@ from layergrad.statistics.measured import CELL, RESPONSE, Measured
 def cells(measured: Measured) -> pd.DataFrame:
     """One row a cell: counts, tokens, loss, rank bound, provenance, licence.
 
-    ``n`` responses are used, ``n_truncated`` of them; ``n_failed`` and ``n_not_finite`` are left out.
+    ``n`` responses are used, ``n_truncated`` of them (null where that was not recorded); ``n_failed`` and
+    ``n_not_finite`` are left out.
     Means and medians are over the used responses, and null where there are none; tokens are those of the model.
     """
     responses = measured.responses
@@ -18,6 +19,7 @@ def cells(measured: Measured) -> pd.DataFrame:
         failed=outcome == "failed",
         not_finite=outcome == "not_finite",
         cut=(outcome == "used") & responses["truncated"].eq(True),
+        unknown=(outcome == "used") & responses["truncated"].isna(),
     )
     groups = counts.groupby(CELL, observed=True)
     table = groups.agg(
@@ -29,6 +31,8 @@ def cells(measured: Measured) -> pd.DataFrame:
         provenance=("provenance", _listed),
         licence=("licence", _listed),
     )
+    unknown = groups["unknown"].any()
+    table["n_truncated"] = table["n_truncated"].astype("Int64").mask(unknown)
     return table.join(_lengths(responses[outcome == "used"])).join(_rank_bounds(measured)).reset_index()
 
 

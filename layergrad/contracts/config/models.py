@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.sources import Source
 from layergrad.contracts.modules import Modules
-from layergrad.contracts.strict import PositiveInt, Strict
+from layergrad.contracts.strict import PositiveInt, Seed, Strict
 
 Layer = Annotated[int, Field(ge=0)]
 
@@ -37,7 +37,7 @@ class ModelWeights(Strict):
     weights: Literal["pretrained", "random"] = "pretrained"
     architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
     tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
-    seed: int = Field(default=0, description="for random weights")
+    seed: Seed = Field(default=0, description="for random weights")
     trust_remote_code: bool = False
 
     @model_validator(mode="after")

@@ -2,21 +2,40 @@
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.names import LocalPath, SafeName
 from layergrad.contracts.mistakes import SOURCE_TAGS
+from layergrad.contracts.secrets import without_secrets
 from layergrad.contracts.strict import Strict
 
-_PART = r"[^./\\:][^/\\:]*"
-MemberName = Annotated[str, Field(pattern=rf"^{_PART}(/{_PART})*$", description="a path that stays in its folder")]
+_OUT = r"/\\:\x00-\x1f\x7f"
+_PART = rf"[^.{_OUT}][^{_OUT}]*"
+MemberName = Annotated[
+    str, Field(pattern=rf"^{_PART}(/{_PART})*$", max_length=250, description="a path that stays in its folder")
+]
+HubId = Annotated[
+    str, Field(pattern=r"^\w[\w.-]*(/\w[\w.-]*)?$", max_length=200, description="a repository, no folder")
+]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+def _tells_no_secret(url: str) -> str:
+    if without_secrets(url) != url:
+        raise ValueError(
+            "a password or a token in an address would be kept with the results; download the file by hand, and put it "
+            "into a folder that the study's mirror names"
+        )
+    return url
+
+
+Url = Annotated[str, Field(pattern=r"^(https?|ftp|file)://\S+$", max_length=2000), AfterValidator(_tells_no_secret)]
 
 
 class HubSource(Strict):
     """A repository on the Hugging Face hub at one commit; for data also its configuration and split."""
 
-    hub: str
+    hub: HubId
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="a commit: branches and tags can move")]
     subset: str | None = None
     split: str = "train"
@@ -25,21 +44,21 @@ class HubSource(Strict):
 class UrlSource(Strict):
     """One file at an address."""
 
-    url: str
+    url: Url
     sha256: Sha256
 
 
 class PypiSource(Strict):
     """Members of a Python package's archive, each with the sha256 of its bytes. The package is never installed."""
 
-    pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]+==[A-Za-z0-9.+!]+$")]
+    pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
     members: dict[MemberName, Sha256] = Field(min_length=1)
 
 
 class FileSource(Strict):
     """A local file or folder, relative to the working directory; the checksum is optional and for a file."""
 
-    file: str
+    file: LocalPath
     sha256: Sha256 | None = None
 
 

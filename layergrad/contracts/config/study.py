@@ -6,11 +6,11 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from layergrad.contracts.config.models import ModelSpec
-from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.names import LocalPath, SafeName
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import CONTROLS
-from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
+from layergrad.contracts.strict import PositiveInt, Seed, Strict, StrictPositiveInt
 
 Control = Literal[CONTROLS[1:]]
 
@@ -19,7 +19,7 @@ class Gradients(Strict):
     """How gradient jobs run. None of these keys changes a number beyond rounding."""
 
     threads: PositiveInt = Field(default=1, description="cores a gradient job takes; recorded with the results")
-    shards: PositiveInt = Field(default=1, description="jobs a (model, task) is split into")
+    shards: PositiveInt = Field(default=1, le=10_000, description="jobs a (model, task) is split into")
     batch_tokens: PositiveInt | None = Field(
         default=None,
         description="tokens, padding included, up to which samples are measured together, 1: each alone; if not given, "
@@ -37,11 +37,11 @@ class Study(Strict):
     title: str
     models: list[ModelSpec] = Field(min_length=1)
     tasks: list[TaskSpec] = Field(min_length=1)
-    seed: int = 0
+    seed: Seed = 0
     limit: StrictPositiveInt | None = Field(
         default=None, description="at most so many samples of each response, where the task files ask for more"
     )
-    mirror: str | None = Field(
+    mirror: LocalPath | None = Field(
         default=None, description="a folder that holds the files of url sources, by the last parts of their address"
     )
     controls: list[Control] = Field(
@@ -53,7 +53,7 @@ class Study(Strict):
     length_tokenizer: str | None = Field(
         default=None, description="the model whose tokens measure length; needed where responses are made or cut here"
     )
-    released: str | None = Field(
+    released: LocalPath | None = Field(
         default=None, description="a folder with the authors' released statistics, which take the place of measurements"
     )
     projections: Literal["attention", "attention+mlp"] = "attention"
@@ -85,6 +85,18 @@ class Study(Strict):
                 raise ValueError(f"controls: {control} given, but no task of the study has what it needs")
         if "irrelevant_shuffled" in self.controls and self.irrelevant == "shuffled":
             raise ValueError("controls: irrelevant_shuffled given, but irrelevant is shuffled already")
+        return self
+
+    @model_validator(mode="after")
+    def _released_statistics_have_what_is_asked(self) -> "Study":
+        asked = {
+            "controls": bool(self.controls),
+            "similarity": self.similarity,
+            "projections": self.projections != "attention",
+        }
+        if self.released and any(asked.values()):
+            key = next(key for key in asked if asked[key])
+            raise ValueError(f"{key}: {getattr(self, key)} given, but released statistics have none of it")
         return self
 
     def model(self, name: str) -> ModelSpec:

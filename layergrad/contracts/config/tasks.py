@@ -12,9 +12,12 @@ from layergrad.contracts.options import OPTIONS
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
 TaskName = Annotated[
-    str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", description="a dot would end the name of a file")
+    str,
+    Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]*$", max_length=100, description="a dot would end the name of a file"),
 ]
-TemplateName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$")]
+TemplateName = Annotated[
+    str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=250)
+]
 Family = Literal[FAMILIES]
 Variant = Literal[VARIANTS]
 

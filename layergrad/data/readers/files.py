@@ -20,5 +20,5 @@ def load_json(path: Path) -> Any:
     """A JSON file, with or without a byte-order mark. Raises ``UserError`` naming the line that is wrong."""
     try:
         return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: not valid JSON: {error}") from error

@@ -64,7 +64,11 @@ def fields_of(rows: Rows, path: Path, required: tuple[str, ...], optional: tuple
 
 def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     parsed = parse(path)
-    return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
+    try:
+        return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
+    except (ValueError, LookupError, OverflowError, RecursionError, NotImplementedError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(f"{path}: a value or a name in it is none that a table can hold: {reason}") from error
 
 
 def parse(path: Path) -> Rows:
@@ -78,7 +82,7 @@ def parse(path: Path) -> Rows:
         raise UserError(f"{path}: the file is empty")
     try:
         rows = _PARSERS[path.suffix](path)
-    except (ValueError, pa.ArrowException, OSError) as error:
+    except (ValueError, RecursionError, pa.ArrowException, OSError) as error:
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: cannot be read as {path.suffix.removeprefix('.')}: {reason}") from error
     if not len(rows):
@@ -107,12 +111,28 @@ def _records(records: Any, path: Path) -> list[dict[str, Any]]:
 
 
 def _parse_csv(path: Path) -> pa.Table:
-    return pa.Table.from_pandas(pd.read_csv(path, dtype=str, keep_default_na=False), preserve_index=False)
+    """The header is read as any row is: one with more fields is then an error, and names stay as they are."""
+    frame = pd.read_csv(path, dtype=str, keep_default_na=False, header=None, encoding="utf-8-sig")
+    return _table([pa.array(frame[place][1:], pa.string()) for place in frame], frame.iloc[0].tolist())
+
+
+def _parse_parquet(path: Path) -> pa.Table:
+    table = pq.read_table(path)
+    return _table(table.columns, table.column_names)
+
+
+def _table(columns: list[Any], names: list[str]) -> pa.Table:
+    """Without the metadata of a file, which could call its texts paths of images: the library would open them."""
+    if len(set(names)) < len(names):
+        raise ValueError(f"two columns have one name; the names are {', '.join(names)}")
+    return pa.table(columns, names=names)
 
 
 def _from_records(records: list[dict[str, Any]], path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     """A row for every record. Records without fields in common are the user's mistake."""
     fields = list(dict.fromkeys(field for record in records for field in record))
+    if not fields:
+        raise UserError(f"{path}: the rows have no fields")
     for number, record in enumerate(records, start=1):
         missing = [field for field in fields if field not in record and field not in optional]
         if missing:
@@ -123,4 +143,4 @@ def _from_records(records: list[dict[str, Any]], path: Path, optional: tuple[str
         raise UserError(f"{path}: values of one field differ in kind: {error}") from error
 
 
-_PARSERS = {".json": _parse_json, ".jsonl": _parse_json_lines, ".csv": _parse_csv, ".parquet": pq.read_table}
+_PARSERS = {".json": _parse_json, ".jsonl": _parse_json_lines, ".csv": _parse_csv, ".parquet": _parse_parquet}

@@ -2,7 +2,7 @@
 
 from layergrad.contracts.keys import KNOWLEDGE_VARIANTS, REASONING_VARIANTS
 from layergrad.report.findings import chains
-from layergrad.report.findings.caveats import lengths, uncertain
+from layergrad.report.findings.caveats import absent, lengths, uncertain
 from layergrad.report.findings.contrasts import apart
 from layergrad.report.findings.layers import early_and_late
 from layergrad.report.findings.numbers import Finding, Numbers
@@ -33,6 +33,7 @@ def findings(numbers: Numbers) -> list[Finding]:
         chains.along_chain(numbers, chains.LENGTH_RELATIVE, relative),
         chains.along_chain(numbers, chains.POPULARITY, norm),
         lengths(numbers),
+        absent(numbers),
         uncertain(numbers),
     ]
     return [finding for finding in every if finding is not None]

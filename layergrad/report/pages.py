@@ -1,0 +1,137 @@
+"""The report: an index, a page for each task and one on the method, with their figures; static, without a network."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import pandas as pd
+
+from layergrad.contracts.files import whole_file, write_text
+from layergrad.contracts.paths import task_page
+from layergrad.contracts.tables import read_table
+from layergrad.report.findings import Numbers, findings
+from layergrad.report.method import measured_on, verdicts
+from layergrad.report.sections import FIGURE_TITLES, TABLE_TITLES, sections
+from layergrad.report.tables import for_people, numeric_tables
+from layergrad.report.text_warnings import warnings_of
+from layergrad.report.words import VARIANTS, counted, listing, number
+
+
+def write_report(
+    statistics: dict[str, str | Path],
+    figures: list[str | Path],
+    folder: str | Path,
+    *,
+    study: dict[str, Any],
+    audits: list[str | Path] = (),
+    diagnoses: list[str | Path] = (),
+) -> None:
+    """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, and their figures.
+
+    ``statistics`` are the study's tables by name; ``figures`` are SVG files ``<model>/<task>/<figure>.svg``; ``study``
+    is the resolved study file as plain values; ``audits`` are tables of the texts of a model and task, ``diagnoses``
+    JSON files ``<model>.json``. Raises ``UserError`` if a figure is missing.
+    """
+    tables = {name: read_table(file) for name, file in statistics.items()}
+    numbers = _numbers(tables, study)
+    audit = pd.concat([read_table(file) for file in audits], ignore_index=True) if audits else None
+    made = sections(study, numeric_tables(tables, tuned_from(study)), figures, audit)
+    warnings = warnings_of(audit, study)
+    pages = [
+        ("index.html", "index", _index(numbers, made, study) | {"warnings": warnings}),
+        ("method.html", "method", measured_on(tables, statistics["cells"], study) | verdicts(diagnoses, study)),
+    ]
+    for task in study["tasks"]:
+        own = [section for section in made if section["task"] is task]
+        context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], [])}
+        pages.append((task_page(task["name"]), "task", context))
+    _write(pages, Path(folder), {"study": study, "menu": _menu(study)})
+    _copy_figures(made, Path(folder))
+
+
+def tuned_from(study: dict[str, Any]) -> dict[str, str]:
+    """By model, the one it was tuned from, where both are in the study."""
+    names = {model["name"] for model in study["models"]}
+    return {model["name"]: model["base"] for model in study["models"] if model.get("base") in names}
+
+
+def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: dict[str, Any]) -> None:
+    """Pages are file name, template and what it is filled with; ``shared`` is the same for all."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("layergrad.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "listing": listing, "text_table": for_people}
+    for name, template, context in pages:
+        page = environment.get_template(f"{template}.html.j2")
+        write_text(folder / name, page.render(shared | context, page=name))
+
+
+def _menu(study: dict[str, Any]) -> list[tuple[str, str]]:
+    """File and title of every page."""
+    tasks = [(task_page(task["name"]), _short(task)) for task in study["tasks"]]
+    return [("index.html", "Findings"), *tasks, ("method.html", "Method")]
+
+
+def _copy_figures(made: list[dict[str, Any]], folder: Path) -> None:
+    """The pages show copies, so that the folder can be given away as it is."""
+    for section in made:
+        for figure in section["figures"]:
+            with whole_file(folder / figure["file"]) as temporary:
+                shutil.copyfile(figure["source"], temporary)
+
+
+def _index(numbers: Numbers, made: list[dict[str, Any]], study: dict[str, Any]) -> dict[str, Any]:
+    """What the first page says, and where everything is."""
+    cells = numbers.tables["cells"]
+    there = {kind: {item["name"] for section in made for item in section[kind]} for kind in ("figures", "tables")}
+    return {
+        "counts": _counts(cells, study),
+        "findings": findings(numbers),
+        "templated": _templated(numbers),
+        "fewest": counted(int(cells.query("n > 0")["n"].min()), "response"),
+        "sections": made,
+        "short": {task["name"]: _short(task) for task in study["tasks"]},
+        "figure_titles": {name: title for name, title in FIGURE_TITLES.items() if name in there["figures"]},
+        "table_titles": {name: title for name, title in TABLE_TITLES.items() if name in there["tables"]},
+    }
+
+
+def _short(task: dict[str, Any]) -> str:
+    """A task is called by what stands before the colon of its title."""
+    return task["title"].partition(":")[0]
+
+
+def _numbers(tables: dict[str, pd.DataFrame], study: dict[str, Any]) -> Numbers:
+    """What the findings are made from."""
+    models = {model["name"]: model["title"] for model in study["models"]}
+    tasks = {task["name"]: _short(task) for task in study["tasks"]}
+    return Numbers(
+        {name: table[table["control"] == "none"] for name, table in tables.items()}, models, tasks, study["noisy_above"]
+    )
+
+
+def _templated(numbers: Numbers) -> list[str]:
+    """Tasks and, of each, the variants that a template wrote."""
+    found: dict[str, list[str]] = {}
+    for task, variant in numbers.templated():
+        found.setdefault(task, []).append(variant)
+    return [
+        f"{numbers.tasks[task]}: {listing(VARIANTS[variant] for variant in VARIANTS if variant in found[task])}"
+        for task in numbers.tasks
+        if task in found
+    ]
+
+
+def _counts(cells: pd.DataFrame, study: dict[str, Any]) -> str:
+    """How much was measured, in one sentence."""
+    tokens = float((cells["n"] * cells["mean_response_tokens"]).sum())
+    lengths = f", {tokens:,.0f} response tokens in all" if tokens else ""
+    return (
+        f"{counted(int(cells['n'].sum()), 'response')} of {counted(len(study['tasks']), 'task')} were measured on "
+        f"{counted(len(study['models']), 'model')}{lengths}."
+    )
