@@ -33,7 +33,8 @@ def scores(
     of the one and not of the other. A response that failed has no scores, but its reason.
     """
     chosen = gradients[gradients["layer"].isin(layers)] if layers is not None else gradients
-    values = chosen.astype(dict.fromkeys(SCORES, "float64"))
+    # In one order, so that a mean is the same to its last bit whatever shard the rows come from.
+    values = chosen.astype(dict.fromkeys(SCORES, "float64")).sort_values(["sample_index", "layer", "projection"])
     by_projection = values.groupby(["sample_index", "projection"])[list(SCORES)].mean().unstack("projection")
     by_projection.columns = [f"{score}_{projection}" for score, projection in by_projection.columns]
     means = values.groupby("sample_index")[list(SCORES)].mean()
