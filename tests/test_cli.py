@@ -180,7 +180,9 @@ def test_estimate_tells_time_and_memory(root, capsys):
     assert main(["estimate", "nothing.yaml"]) == 2
 
 
-@pytest.mark.parametrize("command", ["extract", "merge", "estimate", "import-released", "export-released"])
+@pytest.mark.parametrize(
+    "command", ["init", "preview", "score", "extract", "merge", "estimate", "import-released", "export-released"]
+)
 def test_help_has_an_example(command, capsys):
     with pytest.raises(SystemExit):
         main([command, "--help"])

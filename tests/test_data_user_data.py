@@ -84,3 +84,41 @@ def test_a_bad_value_in_parquet(tmp_path):
     path = write(tmp_path / "own.parquet", [{"instruction": "a", "input": 3, "output": "b"}])
     with pytest.raises(UserError, match="row 1: input is 3; it must be text"):
         read_user_data(path)
+
+
+USER, ASSISTANT = {"role": "user", "content": "Add.\n2 and 3"}, {"role": "assistant", "content": " 5\n"}
+SYSTEM = {"role": "system", "content": "Be short."}
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jsonl", ".parquet"])
+def test_chats_of_one_question_and_one_answer(tmp_path, suffix):
+    rows = [{"messages": [USER, ASSISTANT], "id": 1}, {"messages": [SYSTEM, USER, ASSISTANT], "id": 2}]
+    found = read_user_data(write(tmp_path / f"own{suffix}", rows))
+    assert found["instruction"].tolist() == ["Add.\n2 and 3", "Be short.\nAdd.\n2 and 3"]
+    assert found["output"].tolist() == [" 5\n", " 5\n"]
+
+
+def test_fields_come_before_messages(tmp_path):
+    rows = [row | {"messages": [USER, ASSISTANT]} for row in ROWS]
+    assert read_user_data(write(tmp_path / "own.json", rows))["output"].tolist() == ["5", "é"]
+
+
+@pytest.mark.parametrize(
+    ("turns", "message"),
+    [
+        ([USER, ASSISTANT, USER, ASSISTANT], "messages has the turns user, assistant, user, assistant; allowed are"),
+        ([USER], "messages has the turns user; allowed are user, assistant or system, user, assistant"),
+        ([], "messages has the turns none"),
+        ([{"role": "tool", "content": "x"}, ASSISTANT], "messages has the turns tool, assistant"),
+        ([{"from": "human"}, {"from": "gpt"}], "messages has the turns None, None"),
+        (["hello"], "messages is ['hello']; it must be a list of turns, each with role and content"),
+        (None, "messages is None; it must be a list of turns, each with role and content"),
+        ([USER, {"role": "assistant"}], "messages: content of assistant is missing"),
+        ([USER, {"role": "assistant", "content": [{"type": "text"}]}], "messages: content of assistant is [{'type'"),
+    ],
+    ids=str,
+)
+def test_chats_that_are_no_prompt_and_response(tmp_path, turns, message):
+    path = write(tmp_path / "own.jsonl", [{"messages": [USER, ASSISTANT]}, {"messages": turns}])
+    with pytest.raises(UserError, match=re.escape(f"{path}: row 2: {message}")):
+        read_user_data(path)

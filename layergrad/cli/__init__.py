@@ -5,11 +5,22 @@ import logging
 import sys
 from typing import NoReturn
 
-from layergrad.cli import audit, diagnose, estimate, export_released, extract, import_released, merge
+from layergrad.cli import (
+    audit,
+    diagnose,
+    estimate,
+    export_released,
+    extract,
+    import_released,
+    init,
+    merge,
+    preview,
+    score,
+)
 from layergrad.contracts.errors import UserError
 
 # A command imports the floors it needs when it runs, so that --help and a mistake are answered at once.
-COMMANDS = (extract, merge, diagnose, audit, estimate, import_released, export_released)
+COMMANDS = (init, preview, score, extract, merge, diagnose, audit, estimate, import_released, export_released)
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 
 from layergrad.contracts.errors import UserError
 
+ROWS = "rows of instruction, input (optional), output, or of chat messages: .json, .jsonl, .csv, .parquet"
+
 
 def command(commands: Any, name: str, run: Callable, about: str, example: str) -> argparse.ArgumentParser:
     """A subcommand with an example below its --help; ``run`` takes the parsed options and gives the exit code."""
@@ -60,6 +62,11 @@ def reading(options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
+def add_shard(parser: argparse.ArgumentParser) -> None:
+    """The option that says which part of the work is done."""
+    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
+
+
 def check_prefix(out: str) -> None:
     """Raise ``UserError`` for a folder where the beginning of file names is asked for."""
     if out.endswith("/") or Path(out).is_dir():
@@ -79,3 +86,10 @@ def positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} given; allowed is a whole number from 1")
     return int(text)
+
+
+def _shard(text: str) -> tuple[int, int]:
+    index, slash, count = text.partition("/")
+    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
+        raise argparse.ArgumentTypeError(f"{text!r} given; allowed is I/N with I from 1 to N, such as 2/4")
+    return int(index), int(count)

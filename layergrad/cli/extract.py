@@ -4,8 +4,10 @@ import argparse
 from typing import Any
 
 from layergrad.cli.arguments import (
+    ROWS,
     add_model,
     add_reading,
+    add_shard,
     check_prefix,
     command,
     model_settings,
@@ -24,15 +26,13 @@ def add(commands: Any) -> None:
         "layergrad extract --model ./my-model --data train.jsonl --out gradients/train",
     )
     add_model(parser)
-    parser.add_argument(
-        "--data", required=True, help="rows of instruction, input (optional), output: .json, .jsonl, .csv, .parquet"
-    )
+    parser.add_argument("--data", required=True, help=ROWS)
     parser.add_argument("--out", required=True, help="prefix of the tables <out>.parquet and <out>.samples.parquet")
     add_reading(parser)
     parser.add_argument("--limit", type=positive, metavar="N", help="only the first N rows")
     parser.add_argument("--no-extremes", action="store_true", help="leave out the largest and smallest entries")
     parser.add_argument("--similarity", action="store_true", help="also <out>.similarity.parquet: cosines of gradients")
-    parser.add_argument("--shard", type=_shard, default=(1, 1), metavar="I/N", help="only part I (from 1) of N")
+    add_shard(parser)
 
 
 def _run(options: argparse.Namespace) -> None:
@@ -60,10 +60,3 @@ def _run(options: argparse.Namespace) -> None:
     prefix = f"{options.out}{shard.suffix}"
     extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
     refuse_failures(read_table(f"{prefix}.samples.parquet"), prefix)
-
-
-def _shard(text: str) -> tuple[int, int]:
-    index, slash, count = text.partition("/")
-    if not (slash and index.isdecimal() and count.isdecimal() and 1 <= int(index) <= int(count)):
-        raise argparse.ArgumentTypeError(f"{text!r} given; allowed is I/N with I from 1 to N, such as 2/4")
-    return int(index), int(count)

@@ -10,6 +10,10 @@ class RowsOptions(Strict):
     """Fields that a row may lack; they are empty there."""
 
 
+class PairsOptions(Strict):
+    """Files of a prompt and a response a row; there is nothing to choose."""
+
+
 class ChampOptions(Strict):
     """Which models' annotated answers are taken, and whose answer to every problem lends irrelevant sentences."""
 
@@ -35,6 +39,7 @@ class WikipediaOptions(Strict):
 
 OPTIONS: dict[str, type[Strict]] = {
     "rows": RowsOptions,
+    "pairs": PairsOptions,
     "champ": ChampOptions,
     "gsm_symbolic": GsmSymbolicOptions,
     "wikipedia": WikipediaOptions,

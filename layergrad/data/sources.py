@@ -11,7 +11,7 @@ from typing import Any
 import datasets
 import httpx2
 import huggingface_hub
-from huggingface_hub.errors import LocalEntryNotFoundError, OfflineModeIsEnabled
+from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError, OfflineModeIsEnabled
 from pydantic import TypeAdapter
 
 from layergrad.contracts.config.sources import FileSource, HubSource, Source
@@ -56,6 +56,32 @@ def fetched_files(listing: str | Path) -> dict[str, list[Path]]:
         if not path.is_file() or file_sha256(path) != entry["sha256"]:
             raise UserError(f"{path}: gone or changed since it was fetched; remove {listing} to fetch it again")
     return {name: [folder / entry["path"] for entry in entries] for name, entries in read_json(listing).items()}
+
+
+def newest(repository: str, subset: str | None, split: str) -> HubSource:
+    """A data set on the hub at its newest commit, or where there is no network, at that which the hub's cache has.
+
+    Raises ``UserError`` where neither has it.
+    """
+    try:
+        commit = huggingface_hub.HfApi().dataset_info(repository, timeout=SECONDS).sha
+    except (OfflineModeIsEnabled, httpx2.TransportError) as error:
+        commit = _cached_commit(repository)
+        if commit is None:
+            raise UserError(
+                f"{repository}: the hub cannot be reached ({error}), and its cache does not have this data set"
+            ) from error
+    except HfHubHTTPError as error:
+        raise UserError(
+            f"{repository}: the hub gives no such data set: {str(error).strip().splitlines()[0]}"
+        ) from error
+    return HubSource(hub=repository, revision=commit, subset=subset, split=split)
+
+
+def _cached_commit(repository: str) -> str | None:
+    with contextlib.suppress(LocalEntryNotFoundError):
+        return Path(huggingface_hub.snapshot_download(repository, repo_type="dataset", local_files_only=True)).name
+    return None
 
 
 def _fetch_one(source: Source, folder: Path) -> list[Path]:

@@ -1,44 +1,76 @@
-"""A user's own fine-tuning data as samples to be measured."""
+"""A user's own fine-tuning data: as samples to be measured, and with what was measured added to it."""
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import whole_file, write_text
 from layergrad.contracts.keys import sample_id
-from layergrad.data.readers import rows
+from layergrad.data.readers.pairs import read_pairs
+from layergrad.data.readers.rows import field_names, parse
 
 
 def read_user_data(path: str | Path, limit: int | None = None) -> pd.DataFrame:
-    """Rows of a JSON, JSON lines, CSV or Parquet file with ``instruction``, ``input`` (optional) and ``output``.
+    """Rows of a JSON, JSON lines, CSV or Parquet file, of the fields that ``readers.pairs.read_pairs`` reads.
 
-    Other fields do not matter. An input stands below the instruction, on a line of its own; a null one is empty. The
-    key's task is the file's stem, its variant is null; ``sample_index`` is the row's place in the file. Raises
+    The key's task is the file's stem, its variant is null; ``sample_index`` is the row's place in the file. Raises
     ``UserError`` with file, row and field for a bad row.
     """
     path = Path(path)
     if not path.is_file():
         raise UserError(f"{path}: there is no such file")
-    records = rows.read_fields(path, required=("instruction", "output"), optional=("input",))[:limit]
-    texts = [_texts(record, f"{path}: row {number}") for number, record in enumerate(records, start=1)]
-    return _keyed(pd.DataFrame(texts), path.stem)
+    return _keyed(read_pairs(path, limit), path.stem)
 
 
-def _texts(record: dict[str, Any], where: str) -> dict[str, str]:
-    """The prompt and the output of a row. A null, in Parquet also a NaN, is no value."""
-    values = {name: None if value != value else value for name, value in record.items()}  # only a NaN is not itself
-    for name, value in values.items():
-        if value is None and name != "input":
-            raise UserError(f"{where}: {name} is missing")
-        if value is not None and not isinstance(value, str):
-            raise UserError(f"{where}: {name} is {value!r:.80}; it must be text")
-        if value and any("\ud800" <= character <= "\udfff" for character in value):
-            raise UserError(f"{where}: {name} has half of a surrogate pair, which is no character")
-        if value == "" and name != "input":
-            raise UserError(f"{where}: {name} is ''; it must be text that is not empty")
-    prompt = "\n".join(filter(None, (values["instruction"], values["input"])))
-    return {"instruction": prompt, "output": values["output"]}
+def refuse_fields(path: str | Path, names: list[str]) -> None:
+    """Raise ``UserError`` if a file of rows has one of these fields, which are to be added to it."""
+    there = field_names(parse(Path(path)))
+    taken = [name for name in names if name in there]
+    if taken:
+        raise UserError(f"{path}: has a field {taken[0]} already, which would be added; rename it or leave it out")
+
+
+def add_fields(path: str | Path, added: pd.DataFrame, out: str | Path) -> None:
+    """Write those rows of a file that ``added`` has, as they stand and in its format, with the columns of ``added``.
+
+    The index of ``added`` is the rows' place in the file, from 0.
+    """
+    rows, out = parse(Path(path)), Path(out)
+    if isinstance(rows, pa.Table):
+        _write_table(_with_columns(rows.take(added.index.to_numpy()), added), out)
+    else:
+        fields = added.astype(object).where(added.notna(), None).to_dict("records")
+        _write_records([rows[place] | more for place, more in zip(added.index, fields, strict=True)], out)
+
+
+def _with_columns(table: pa.Table, added: pd.DataFrame) -> pa.Table:
+    for name in added:
+        table = table.append_column(name, pa.Array.from_pandas(added[name]))
+    return table
+
+
+def _write_table(table: pa.Table, out: Path) -> None:
+    with whole_file(out) as temporary:
+        if out.suffix == ".parquet":
+            pq.write_table(table, temporary)
+        else:
+            table.to_pandas().to_csv(temporary, index=False, lineterminator="\n")
+
+
+def _write_records(records: list[dict[str, Any]], out: Path) -> None:
+    lines = list(map(_json, records))
+    write_text(out, "[\n" + ",\n".join(lines) + "\n]\n" if out.suffix == ".json" else "\n".join([*lines, ""]))
+
+
+def _json(record: dict[str, Any]) -> str:
+    """One line. Half of a surrogate pair, which no UTF-8 holds, stays the escape that it was."""
+    text = json.dumps(record, ensure_ascii=False)
+    return json.dumps(record) if any("\ud800" <= character <= "\udfff" for character in text) else text
 
 
 def _keyed(texts: pd.DataFrame, task: str) -> pd.DataFrame:

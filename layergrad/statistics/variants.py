@@ -36,9 +36,10 @@ def variant_differences(measured: Measured, parts: dict[str, range], seed: int) 
         for quantity, (values, compare) in compared.items()
         for key, a, b in _shared(values)
     ]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         rows, columns=["from_variant", "to_variant", "response", "control", "projection", "quantity", *COLUMNS]
     )
+    return table.astype(dict.fromkeys(COLUMNS[1:], "float64"))  # those of a table without rows too
 
 
 def _shared(values: pd.DataFrame) -> Iterator[tuple[tuple, np.ndarray, np.ndarray]]:

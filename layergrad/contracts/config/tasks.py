@@ -48,17 +48,17 @@ TextOrigin = Annotated[
     ),
 ]
 ResponseOrigin = Annotated[
-    Template | Annotated[Given, Tag("source origin")],
+    Template | Annotated[RowField, Tag("field origin")] | Annotated[Given, Tag("source origin")],
     Discriminator(
         _origin_tag,
         custom_error_type="origin",
-        custom_error_message="a response is a template's name or {source: NAME}",
+        custom_error_message="a response is a template's name, {field: NAME} or {source: NAME}",
     ),
 ]
 
 
 class VariantContent(Strict):
-    """Where one variant's responses come from: each is rendered by a template, whose file is named, or given."""
+    """Where one variant's responses come from: rendered by a template, whose file is named, a field, or given."""
 
     correct: ResponseOrigin
     irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")

@@ -13,10 +13,11 @@ import datasets
 
 from layergrad.contracts.config.tasks import TaskContent
 from layergrad.contracts.errors import UserError
-from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
+from layergrad.data.readers import champ, gsm_symbolic, pairs, rows, wikipedia
 
 READERS: dict[str, ModuleType] = {
     "rows": rows,
+    "pairs": pairs,
     "champ": champ,
     "gsm_symbolic": gsm_symbolic,
     "wikipedia": wikipedia,

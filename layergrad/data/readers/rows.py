@@ -17,6 +17,8 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.options import RowsOptions
 from layergrad.data.readers.files import load_json
 
+Rows = pa.Table | list[dict[str, Any]]
+
 
 def read(
     files: dict[str, list[Path]], options: RowsOptions, seed: int, count_tokens: Callable[[str], int]
@@ -38,19 +40,30 @@ def read_fields(path: Path, required: tuple[str, ...], optional: tuple[str, ...]
 
     Raises ``UserError`` as ``read`` does, and for a required field that no row has.
     """
-    parsed = _parse(path)
-    tabular = isinstance(parsed, pa.Table)
-    there = parsed.column_names if tabular else list(dict.fromkeys(field for row in parsed for field in row))
+    return fields_of(parse(path), path, required, optional)
+
+
+def field_names(rows: Rows) -> list[str]:
+    """The fields that any row has."""
+    if isinstance(rows, pa.Table):
+        return rows.column_names
+    return list(dict.fromkeys(field for row in rows for field in row))
+
+
+def fields_of(rows: Rows, path: Path, required: tuple[str, ...], optional: tuple[str, ...]) -> list[dict[str, Any]]:
+    """What ``read_fields`` gives, of rows that a file was parsed into."""
+    there = field_names(rows)
     missing = [field for field in required if field not in there]
     if missing:
         raise UserError(f"{path}: field {missing[0]} is missing; found are {', '.join(there)}")
     wanted = (*required, *optional)
-    records = parsed.select([field for field in wanted if field in there]).to_pylist() if tabular else parsed
+    found = [field for field in wanted if field in there]
+    records = rows.select(found).to_pylist() if isinstance(rows, pa.Table) else rows
     return [{field: record.get(field) for field in wanted} for record in records]
 
 
 def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
-    parsed = _parse(path)
+    parsed = parse(path)
     try:
         return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
     except (ValueError, LookupError, OverflowError, RecursionError, NotImplementedError) as error:
@@ -58,8 +71,11 @@ def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
         raise UserError(f"{path}: a value or a name in it is none that a table can hold: {reason}") from error
 
 
-def _parse(path: Path) -> pa.Table | list[dict[str, Any]]:
-    """What a file holds: a table, or from JSON a list of records, which need not have the same fields."""
+def parse(path: Path) -> Rows:
+    """What a file holds: a table, or from JSON a list of records, which need not have the same fields.
+
+    Raises ``UserError`` for a file that is empty, has no rows or cannot be read.
+    """
     if path.suffix not in _PARSERS:
         raise UserError(f"{path}: cannot be read as rows; allowed are {', '.join(_PARSERS)}")
     if path.stat().st_size == 0:
