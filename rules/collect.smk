@@ -23,8 +23,8 @@ rule write_manifest:
         phase="|".join(PHASES),
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     message:
         "Closing the phase {wildcards.phase}"
     script:

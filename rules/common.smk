@@ -9,6 +9,7 @@ from layergrad.contracts.config.models import ModelWeights
 from layergrad.contracts.config.sources import FileSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
+from layergrad.contracts.runs import begin_run, check_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES, StudyPaths
@@ -18,6 +19,7 @@ from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 STUDY_FILE = str(workflow.configfiles[0]) if workflow.configfiles else "config/config.yaml"
 
 try:
+    check_run()
     STUDY = load_study(STUDY_FILE, overrides=config)
 except UserError as error:
     print(error, file=sys.stderr)
@@ -39,10 +41,31 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+def start_run():
+    """From here on the jobs of this run write and no others, and a note says who made what when."""
+    begin_run(PATHS.run)
+    note_run(STUDY, PATHS.provenance)
+
+
 def local_files(*sources):
     """Files of a user's own that sources name: a change of theirs makes everything after it anew."""
     places = [Path(source.file) for source in sources if isinstance(source, FileSource)]
     return [file for place in places for file in (sorted(place.rglob("*")) if place.is_dir() else [place])]
+
+
+def growing(amount):
+    """Memory or time that a job asks for, as much again with every attempt; ``amount`` may depend on the wildcards."""
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
+
+
+def model_memory(wildcards):
+    """Megabytes that a job with the model in memory takes, as the model's file declares them."""
+    return STUDY.model(wildcards.model).memory_mb
+
+
+def model_gpus(wildcards):
+    """GPUs that such a job takes."""
+    return STUDY.model(wildcards.model).gpus
 
 
 def each(*patterns):

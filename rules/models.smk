@@ -13,8 +13,8 @@ rule prepare_model:
         PATHS.benchmarks / "prepare_model" / "{model}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
-        runtime=60,
+        mem_mb=growing(model_memory),
+        runtime=growing(60),
     params:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(
             mode="json", include=set(ModelWeights.model_fields)

@@ -41,6 +41,7 @@ class StudyPaths:
         self.tables = self.root / "tables"
         self.report = self.root / "report"
         self.metrics = self.root / "metrics.json"
+        self.run = self.root / "run"
         self.provenance = self.root / "provenance"
         self.logs = self.root / "logs"
         self.benchmarks = self.root / "benchmarks"
