@@ -17,7 +17,7 @@ import pandas as pd
 
 from benchmarks.summary import CASE, medians
 from layergrad.contracts.config.study import Study
-from layergrad.contracts.estimate import job_tokens, responses
+from layergrad.contracts.estimate import job_minutes, job_tokens, responses
 from layergrad.contracts.files import whole_file, write_text
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import GRADIENTS, SIMILARITY, write_table
@@ -30,6 +30,8 @@ GPU_RATE = 10e12
 """Assumed: float32 operations a second that a GPU keeps up, half of an A100's peak."""
 DISK_RATE = 1e9
 """Assumed: bytes a second at which weights are read, once a job."""
+CORES = 2
+"""Of the machine that made ``benchmark.csv``."""
 START_SECONDS = 30
 """Assumed: imports, tokens and the memory check of a job."""
 
@@ -57,23 +59,9 @@ class Shape:
         """Operations to form every gradient of q, k, v and o once, block by block."""
         return 2 * self.layers * self.hidden * (2 * self.q + 2 * self.kv) * tokens
 
-    def spectra(self, tokens: float) -> float:
-        """Operations of all decompositions of one response: QR of the inputs, once for q, k and v, and their values."""
-        shared, own = _triangle(tokens, self.hidden), _triangle(tokens, self.q)
-        values = [_values(tokens, width, self.hidden) for width in (self.q, self.kv, self.kv)]
-        return self.layers * (shared + own + sum(values) + _values(tokens, self.hidden, self.q))
-
-
-def _triangle(tokens: float, width: float) -> float:
-    """R of the QR of a matrix of tokens x width (Householder)."""
-    small, large = min(tokens, width), max(tokens, width)
-    return 2 * small**2 * (large - small / 3)
-
-
-def _values(tokens: float, d_out: float, d_in: float) -> float:
-    """Singular values of Yᵀ X with R of X known: a product, one more QR, and a square matrix made bidiagonal."""
-    rank = min(tokens, d_out, d_in)
-    return 2 * min(tokens, d_in) * tokens * d_out + 2 * rank**2 * max(tokens, d_out) + 8 / 3 * rank**3
+    def entries(self, tokens: float) -> float:
+        """Entries of the factors X and Y whose products are the gradients of q, k, v and o; q, k and v share one X."""
+        return self.layers * tokens * 2 * (self.hidden + self.q + self.kv)
 
 
 SHAPES = {
@@ -93,29 +81,24 @@ MEASURED = {
 
 
 def scaling(benchmark: pd.DataFrame) -> pd.DataFrame:
-    """For each sample that was timed, operations a second of the floor and of the spectra.
+    """For each sample that was timed: seconds of the floor an operation, and of the spectra an entry of the factors.
 
-    Were the count of operations all that matters, each would be one number for both models and every length.
+    Were these counts all that matters, each would be one number for both models and every length.
     """
     summary = medians(benchmark).query("quantity == 'seconds'")
     seconds = summary.pivot(index=CASE, columns="procedure", values="median").reset_index()
-    rows = []
-    for row in seconds.to_dict("records"):
-        shape = MEASURED[row["model"]]
-        rows.append(
-            {name: row[name] for name in CASE}
-            | {
-                "floor_rate": shape.floor(row["tokens"], row["response_tokens"]) / row["c"],
-                "spectra_rate": shape.spectra(row["tokens"]) / row["d - c"],
-            }
-        )
-    return pd.DataFrame(rows)
+    shapes = seconds["model"].map(MEASURED)
+    floors = [
+        shape.floor(n, r) for shape, n, r in zip(shapes, seconds["tokens"], seconds["response_tokens"], strict=True)
+    ]
+    entries = [shape.entries(tokens) for shape, tokens in zip(shapes, seconds["tokens"], strict=True)]
+    return seconds[CASE].assign(floor=seconds["c"] / floors, spectra=seconds["d - c"] / entries)
 
 
-def job_table(study: Study, spectra_rate: float) -> pd.DataFrame:
+def job_table(study: Study, seconds_an_entry: float) -> pd.DataFrame:
     """One row a gradient job of the study: model, task, tokens, and hours by what they go into.
 
-    ``spectra_rate`` is of one core; the cores beside a GPU decompose side by side, while the GPU waits.
+    ``seconds_an_entry`` are core-seconds; the cores beside a GPU decompose side by side, while the GPU waits.
     """
     rows = []
     for model in study.models:
@@ -123,12 +106,11 @@ def job_table(study: Study, spectra_rate: float) -> pd.DataFrame:
         for task in study.tasks:
             tokens = job_tokens(study, model, task)
             count = sum(responses(study, model, task, v) for v in task.variants) / study.gradients.shards
-            length = tokens / count
             extremes = shape.extremes(tokens) * (3 if study.similarity else 1)
             hours = {
                 "start": START_SECONDS + 4 * shape.layer_weights() / DISK_RATE,
                 "passes": shape.floor(tokens, tokens) / GPU_RATE,
-                "spectra": count * shape.spectra(length) / spectra_rate / study.gradients.threads,
+                "spectra": shape.entries(tokens) * seconds_an_entry / study.gradients.threads,
                 "extremes and cosines": extremes / GPU_RATE,
             }
             one = {"model": model.name, "task": task.name, "responses": count, "tokens": tokens, "layers": shape.layers}
@@ -150,7 +132,7 @@ def makespan(hours: list[float], gpus: int) -> float:
 
 
 def bytes_a_row() -> dict[str, float]:
-    """Bytes of a row of the tables of gradients and of similarity, measured on random numbers, which do not compress."""
+    """Bytes of a row of the tables of gradients and of similarity, measured on random numbers."""
     generator = np.random.default_rng(0)
     keys = {"task": "aqua", "variant": "detailed", "response": "correct", "replicate": 0, "control": "none"}
     sizes = {}
@@ -182,12 +164,12 @@ def snakemake_jobs() -> dict[str, int]:
 def page(study: Study, benchmark: pd.DataFrame) -> tuple[str, pd.DataFrame]:
     """The page for people, and its table of hours by number of GPUs."""
     measured = scaling(benchmark)
-    slowest = measured["spectra_rate"].min()
-    jobs = job_table(study, slowest)
+    jobs = job_table(study, CORES * measured["spectra"].median())
+    slow = job_table(study, CORES * measured["spectra"].max())
     planned = snakemake_jobs()
     kinds = ["start", "passes", "spectra", "extremes and cosines", "hours"]
     models = jobs.groupby("model", sort=False)[["responses", "tokens", *kinds]].sum().reset_index()
-    totals = pd.DataFrame([_on(gpus, jobs) for gpus in GPUS])
+    totals = pd.DataFrame([_on(gpus, jobs, slow) for gpus in GPUS])
     parts = [
         "# What the paper's whole study would cost",
         "On paper: made by `python -m benchmarks.cost docs/benchmark`, not measured on a GPU.",
@@ -195,27 +177,41 @@ def page(study: Study, benchmark: pd.DataFrame) -> tuple[str, pd.DataFrame]:
         f"measure gradients and {planned['diagnose_model']} examine a model, on a GPU; the others take minutes of a "
         "core each.",
         markdown(_shown(totals)),
+        "Without what goes beyond the paper (controls, cosines, untrained models) it is "
+        f"{number(_paper_alone(study, measured))} GPU hours.",
         "## Hours of a GPU by model",
         markdown(_shown(models)),
         "## Bytes",
         markdown(_shown(_bytes(jobs, study))),
         "## How work scales with width, depth and length",
-        "Operations a second of one core-pair, as measured on two models and several lengths. Were operations all that "
-        "matters, each column would be one number.",
-        markdown(_shown(measured.assign(**{c: measured[c] / 1e9 for c in ("floor_rate", "spectra_rate")}))),
-        _assumptions(study, slowest),
+        "As measured on two models and several lengths, on two cores. Were the count of operations (floor: passes) and "
+        "of entries of the factors X and Y (spectra) all that matters, each column would be one number.",
+        markdown(_shown(_small_units(measured))),
+        _assumptions(study, measured["spectra"]),
     ]
     return "\n\n".join(part.strip() for part in parts) + "\n", totals
 
 
-def _on(gpus: int, jobs: pd.DataFrame) -> dict[str, float]:
+def _paper_alone(study: Study, measured: pd.DataFrame) -> float:
+    trained = [model for model in study.models if not model.untrained_of]
+    alone = study.model_copy(update={"models": trained, "controls": [], "similarity": False})
+    return job_table(alone, CORES * measured["spectra"].median())["hours"].sum()
+
+
+def _small_units(measured: pd.DataFrame) -> pd.DataFrame:
+    shown = measured.assign(floor=measured["floor"] * 1e12, spectra=measured["spectra"] * 1e9)
+    return shown.rename(columns={"floor": "floor, ps an operation", "spectra": "spectra, ns an entry"})
+
+
+def _on(gpus: int, jobs: pd.DataFrame, slow: pd.DataFrame) -> dict[str, float]:
     whole = makespan(list(jobs["hours"]), gpus)
     return {
         "GPUs": gpus,
         "hours": whole,
         "days": whole / 24,
         "GPU hours": jobs["hours"].sum(),
-        "share of the time at work": jobs["hours"].sum() / whole / gpus,
+        "share of time at work": jobs["hours"].sum() / whole / gpus,
+        "hours with the slowest spectra": makespan(list(slow["hours"]), gpus),
     }
 
 
@@ -242,29 +238,37 @@ def _weights(shape: Shape) -> int:
 
 
 def _shown(table: pd.DataFrame) -> pd.DataFrame:
-    rename = {"floor_rate": "floor, 10⁹ a second", "spectra_rate": "spectra, 10⁹ a second"}
-    numbers = table.select_dtypes("number").columns
-    return table.assign(**{name: table[name].map(number) for name in numbers}).rename(columns=rename)
+    numbers = table.select_dtypes("float").columns
+    return table.assign(**{name: table[name].map(number) for name in numbers}).astype(str)
 
 
-def _assumptions(study: Study, slowest: float) -> str:
+def _assumptions(study: Study, spectra: pd.Series) -> str:
     return f"""\
 ## Assumptions
 
-- A GPU of 80 GB keeps up {GPU_RATE / 1e12:.0f} × 10¹² float32 operations a second, half of an A100's peak without
-  TF32. Passes, extreme entries and cosines go as its inverse: at 20 × 10¹² they take half as long.
+- A GPU of 80 GB keeps up {GPU_RATE:.0e} float32 operations a second, half of an A100's peak without TF32. Passes,
+  extreme entries and cosines go as its inverse: at twice the rate they take half as long.
 - Passes are 4 operations a weight and token: forward, and backward to the inputs; weight gradients are never formed by
-  autograd. Attention's own products and padding are not counted; at most 1024 tokens they are a few per cent.
+  autograd. Attention's own products and padding are not counted; up to 1024 tokens they are a few per cent.
 - Every token is counted as a response's, so that the vocabulary is paid for everywhere: too much for bare answers.
-- The decompositions run on {study.gradients.threads} cores beside the GPU, which waits meanwhile, each core at
-  {slowest / 1e9:.1f} × 10⁹ operations a second, the slowest that was measured here (with two cores at work, taken for
-  one: too slow rather than too fast). All responses of a job have its mean length; work on spectra goes with the square
-  of the length, so that a wide spread of lengths costs more.
+- The decompositions run on {study.gradients.threads} cores beside the GPU, which waits meanwhile. Each does what one of
+  the {CORES} cores of the benchmark did: an entry of the factors in {CORES * spectra.median() * 1e9:.0f} ns, the median
+  of what was measured; the last column has {CORES * spectra.max() * 1e9:.0f} ns, the slowest.
 - Extreme entries form each gradient once, cosines twice more.
 - A job takes {START_SECONDS} s to start and reads its weights at {DISK_RATE / 1e9:.0f} GB a second. Waiting in a queue
   and jobs that are tried again are not counted.
 - Tokens and responses are those that the task files declare, controls at their most.
-- Jobs start in the order of the study file as GPUs become free."""
+- Jobs start in the order of the study file as GPUs become free.
+- A row of the tables of gradients takes the bytes that one of random numbers takes.
+
+By the model files' own estimates (`seconds_per_1000_tokens`), which count the GPU's seconds and those of one core, the
+jobs ask for {_declared(study):.0f} hours, with every attempt for as many again."""
+
+
+def _declared(study: Study) -> float:
+    """Hours that all gradient jobs together ask for."""
+    minutes = sum(job_minutes(study, model, task) for model in study.models for task in study.tasks)
+    return study.gradients.shards * minutes / 60
 
 
 def main(folder: str) -> None:

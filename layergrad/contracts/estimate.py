@@ -26,8 +26,12 @@ def job_seconds(study: Study, model: ModelSpec, task: TaskSpec) -> float:
 
 
 def job_minutes(study: Study, model: ModelSpec, task: TaskSpec) -> int:
-    """Run time to ask a cluster for: three times the estimate, and at least ten minutes."""
-    return max(10, math.ceil(3 * job_seconds(study, model, task) / study.gradients.threads / 60))
+    """Run time to ask a cluster for: three times the estimate, and at least ten minutes.
+
+    With a GPU the estimate as it is: more cores do not hasten what the GPU does, and hasten the rest.
+    """
+    share = 1 if model.gpus else 3 / study.gradients.threads
+    return max(10, math.ceil(share * job_seconds(study, model, task) / 60))
 
 
 def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
