@@ -1,4 +1,7 @@
-"""The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`)."""
+"""The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`).
+
+`prefetch` is all that needs a network, for the login node of a cluster whose other nodes have none.
+"""
 
 PHASES = {
     "data": each(*rules.build_task.output),
@@ -29,6 +32,11 @@ rule write_manifest:
         "Closing the phase {wildcards.phase}"
     script:
         "../scripts/write_manifest.py"
+
+
+rule prefetch:
+    input:
+        each(*rules.fetch_sources.output, *rules.fetch_weights.output),
 
 
 rule data:

@@ -45,6 +45,7 @@ def minutes(wildcards):
 rule diagnose_model:
     input:
         card=rules.prepare_model.output.card,
+        weights=rules.fetch_weights.output[0],
     output:
         PATHS.diagnostics / "{model}.json",
     log:

@@ -80,9 +80,9 @@ def described(slurm, job):
     return dict(pair.split("=", 1) for pair in text.split() if "=" in pair)
 
 
-def with_length(length):
-    """Arguments for a study whose responses are cut to a length, which only the gradient jobs have to do with."""
-    return ("gradients", "--config", f"max_length={length}")
+def batches(tokens):
+    """Arguments for gradients in other batches, which only the gradient jobs have to do with."""
+    return ("gradients", "--config", f"gradients={{batch_tokens: {tokens}}}")
 
 
 def test_a_study_through_slurm_has_the_bytes_of_a_local_run(cluster, local):
@@ -107,7 +107,7 @@ def test_a_job_over_its_memory_limit_is_tried_again_with_more_of_all(cluster, sl
     before = last(slurm)
     shard = f"{RESULTS}/shards/tiny-llama/mini_math.shard-1-of-2.parquet"
     try:
-        submit(cluster, shard, "--config", "max_length=50")
+        submit(cluster, shard, *batches(50)[1:])
     finally:
         cluster.change("config/models/tiny-llama.yaml", "memory_mb: 400\ngpus: 1", "memory_mb: 800")
     first, *more = [described(slurm, job) for job in ids(slurm, "extract_gradients", "all", before)]
@@ -117,7 +117,7 @@ def test_a_job_over_its_memory_limit_is_tried_again_with_more_of_all(cluster, sl
     assert more[-1]["JobState"] == "COMPLETED"
     assert {job["TresPerJob"] for job in (first, *more)} == {"gres:gpu:1"}
     assert any("exceeded memory limit" in path.read_text() for path in slurm_logs(cluster))
-    assert read_facts(cluster.folder / shard)["settings"]["max_length"] == 50
+    assert read_facts(cluster.folder / shard)["settings"]["batch_tokens"] == 50
 
 
 def slurm_logs(project):
@@ -130,11 +130,11 @@ def test_a_failed_job_does_not_stop_the_others(cluster, slurm):
     (cluster.folder / "tests/data/broken.jsonl").write_text('{"torn')
     try:
         before = last(slurm)
-        done = cluster.run("snakemake", *PROFILE, "--retries", "1", *with_length(55))
+        done = cluster.run("snakemake", *PROFILE, "--retries", "1", *batches(55))
         assert done.returncode != 0
         assert [described(slurm, job)["JobState"] for job in ids(slurm, "build_task", "all", before)] == ["FAILED"] * 2
         assert "broken.jsonl" in cluster.result("logs/build_task/mini_knowledge.log").read_text()
-        assert read_facts(cluster.result(MATH))["settings"]["max_length"] == 55
+        assert read_facts(cluster.result(MATH))["settings"]["batch_tokens"] == 55
     finally:
         cluster.change("config/tasks/mini_knowledge.yaml", "tests/data/broken.jsonl", "tests/data/mini_knowledge.jsonl")
 
@@ -144,40 +144,40 @@ def test_a_job_that_fails_once_and_one_that_is_cancelled_are_tried_again(cluster
     weights = cluster.result("models/tiny-llama/model.safetensors")
     whole = weights.read_bytes()
     weights.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
-    process = cluster.start("snakemake", *PROFILE, *with_length(60))
+    process = cluster.start("snakemake", *PROFILE, *batches(60))
     wait_for(lambda: ids(slurm, "extract_gradients", "FAILED", before), process)
     weights.write_bytes(whole)
     cancelled = wait_for(lambda: ids(slurm, "extract_gradients", "RUNNING", before), process)[0]
     slurm.run("scancel", str(cancelled))
     assert process.wait() == 0, cluster.said()
     wait_for(lambda: described(slurm, cancelled)["JobState"] in ("CANCELLED", "FAILED"))
-    local.snakemake(*with_length(60))
+    local.snakemake(*batches(60))
     assert file_sha256(cluster.result(MATH)) == file_sha256(local.result(MATH))
 
 
 def test_a_cancelled_submission_is_picked_up_again(cluster, local, slurm):
     before = last(slurm)
-    process = cluster.start("snakemake", *PROFILE, *with_length(65))
+    process = cluster.start("snakemake", *PROFILE, *batches(65))
     wait_for(lambda: ids(slurm, "extract_gradients", "RUNNING", before), process)
     process.send_signal(signal.SIGINT)
     assert process.wait() != 0
     wait_for(lambda: not slurm.jobs("PENDING,RUNNING"))
-    submit(cluster, *with_length(65))
-    local.snakemake(*with_length(65))
+    submit(cluster, *batches(65))
+    local.snakemake(*batches(65))
     assert file_sha256(cluster.result(MATH)) == file_sha256(local.result(MATH))
 
 
 def test_jobs_of_a_killed_run_write_nothing_into_the_next_one(cluster, local, slurm):
     before = last(slurm)
-    process = cluster.start("snakemake", *PROFILE, *with_length(70))
+    process = cluster.start("snakemake", *PROFILE, *batches(70))
     wait_for(lambda: ids(slurm, "extract_gradients", "RUNNING", before), process)
     waiting = wait_for(lambda: ids(slurm, "extract_gradients", "PENDING", before), process)
     slurm.run("scontrol", "hold", *map(str, waiting))
     process.kill()
     process.wait()
     cluster.snakemake("--unlock")
-    submit(cluster, *with_length(75))
-    local.snakemake(*with_length(75))
+    submit(cluster, *batches(75))
+    local.snakemake(*batches(75))
     kept = {path: file_sha256(path) for path in cluster.result("gradients").rglob("*.*")}
     assert kept[cluster.result(MATH)] == file_sha256(local.result(MATH))
     shards = {path: file_sha256(path) for path in cluster.result("shards").rglob("*.parquet")}
@@ -187,4 +187,4 @@ def test_jobs_of_a_killed_run_write_nothing_into_the_next_one(cluster, local, sl
     assert any("a newer run of this study has begun" in path.read_text() for path in slurm_logs(cluster))
     assert {path: file_sha256(path) for path in cluster.result("gradients").rglob("*.*")} == kept
     assert {path: file_sha256(path) for path in cluster.result("shards").rglob("*.parquet")} == shards
-    assert "Nothing to be done" in submit(cluster, *with_length(75))
+    assert "Nothing to be done" in submit(cluster, *batches(75))

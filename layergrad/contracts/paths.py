@@ -30,6 +30,7 @@ class StudyPaths:
         self.root = RESULTS / name
         self.sources = self.root / "sources"
         self.models = self.root / "models"
+        self.weights = self.root / "weights"
         self.diagnostics = self.root / "diagnostics"
         self.data = self.root / "data"
         self.shards = self.root / "shards"
