@@ -23,7 +23,7 @@ include: "rules/collect.smk"
 
 
 onstart:
-    note_run(STUDY, PATHS.provenance)
+    start_run()
 
 
 rule all:

@@ -14,8 +14,8 @@ rule audit_task:
         PATHS.benchmarks / "audit_task" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=15,
+        mem_mb=growing(1500),
+        runtime=growing(15),
     params:
         reading=lambda wildcards: {
             "prompt": STUDY.model(wildcards.model).prompt,

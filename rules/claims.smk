@@ -13,8 +13,8 @@ rule evaluate_claims:
         PATHS.benchmarks / "evaluate_claims.tsv"
     threads: 1
     resources:
-        mem_mb=1000 + 50 * len(MODELS) * len(TASKS),
-        runtime=15,
+        mem_mb=growing(1000 + 50 * len(MODELS) * len(TASKS)),
+        runtime=growing(15),
     params:
         models=[
             model.model_dump(mode="json", include={"name", "base", "untrained_of", "segments"})

@@ -1,4 +1,7 @@
-"""The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`)."""
+"""The phases: a manifest closes each of them, and a target names it (`snakemake --cores all gradients`).
+
+`prefetch` is all that needs a network, for the login node of a cluster whose other nodes have none.
+"""
 
 PHASES = {
     "sources": each(*rules.fetch_sources.output),
@@ -33,14 +36,19 @@ rule write_manifest:
         phase="|".join(PHASES),
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(500),
+        runtime=growing(10),
     params:
         whole=lambda wildcards: wildcards.phase in WHOLE_FOLDERS,
     message:
         "Closing the phase {wildcards.phase}"
     script:
         "../scripts/write_manifest.py"
+
+
+rule prefetch:
+    input:
+        each(*rules.fetch_sources.output, *rules.fetch_weights.output),
 
 
 rule data:

@@ -9,6 +9,7 @@ from layergrad.contracts.config.models import ModelWeights
 from layergrad.contracts.config.sources import FileSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
+from layergrad.contracts.runs import begin_run, check_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
 from layergrad.contracts.paths import CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
@@ -19,6 +20,7 @@ from layergrad.released.layout import present
 STUDY_FILE = str(workflow.configfiles[0]) if workflow.configfiles else "config/config.yaml"
 
 try:
+    check_run()
     STUDY = load_study(STUDY_FILE, overrides=config)
     RELEASED = present(STUDY)
 except UserError as error:
@@ -42,6 +44,12 @@ wildcard_constraints:
     shard=r"\d+",
 
 
+def start_run():
+    """From here on the jobs of this run write and no others, and a note says who made what when."""
+    begin_run(PATHS.run)
+    note_run(STUDY, PATHS.provenance)
+
+
 def local_files(*sources):
     """Files of a user's own that sources name: a change of theirs makes everything after it anew."""
     places = [Path(source.file) for source in sources if isinstance(source, FileSource)]
@@ -54,6 +62,21 @@ def tables(prefix):
     if STUDY.similarity:
         ends["similarity"] = ".similarity.parquet"
     return {name: f"{prefix}{end}" for name, end in ends.items()}
+
+
+def growing(amount):
+    """Memory or time that a job asks for, as much again with every attempt; ``amount`` may depend on the wildcards."""
+    return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)
+
+
+def model_memory(wildcards):
+    """Megabytes that a job with the model in memory takes, as the model's file declares them."""
+    return STUDY.model(wildcards.model).memory_mb
+
+
+def model_gpus(wildcards):
+    """GPUs that such a job takes."""
+    return STUDY.model(wildcards.model).gpus
 
 
 def each(*patterns):

@@ -12,8 +12,8 @@ rule fetch_sources:
         PATHS.benchmarks / "fetch_sources" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=30,
+        mem_mb=growing(500),
+        runtime=growing(30),
     params:
         sources=lambda wildcards: STUDY.task(wildcards.task).model_dump(mode="json")["sources"],
         code=code_version("contracts/sources.py", "data/sources.py"),
@@ -36,8 +36,8 @@ rule build_task:
         PATHS.benchmarks / "build_task" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1500,
-        runtime=30,
+        mem_mb=growing(1500),
+        runtime=growing(30),
     params:
         task=lambda wildcards: STUDY.task(wildcards.task).content().model_dump(mode="json"),
         templates=lambda wildcards: STUDY.template_texts(STUDY.task(wildcards.task)),

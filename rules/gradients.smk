@@ -28,9 +28,15 @@ def measurement(wildcards):
     }
 
 
+def minutes(wildcards):
+    """Run time of a gradient job."""
+    return estimate.job_minutes(STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task))
+
+
 rule diagnose_model:
     input:
         card=rules.prepare_model.output.card,
+        weights=rules.fetch_weights.output[0],
     output:
         PATHS.diagnostics / "{model}.json",
     log:
@@ -39,8 +45,9 @@ rule diagnose_model:
         PATHS.benchmarks / "diagnose_model" / "{model}.tsv"
     threads: STUDY.gradients.threads
     resources:
-        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
-        runtime=60,
+        mem_mb=growing(model_memory),
+        runtime=growing(60),
+        gpu=model_gpus,
     params:
         settings=run_settings,
         code=code_version(*MEASUREMENT, "gradients/checks.py", "gradients/diagnose.py", "models/memory.py"),
@@ -64,8 +71,9 @@ rule extract_gradients:
         PATHS.benchmarks / "extract_gradients" / "{model}" / "{task}.{shard}.tsv"
     threads: STUDY.gradients.threads
     resources:
-        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
-        runtime=lambda wildcards: estimate.job_minutes(STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task)),
+        mem_mb=growing(model_memory),
+        runtime=growing(minutes),
+        gpu=model_gpus,
     params:
         settings=measurement,
         prefix=lambda wildcards, output: output.gradients.removesuffix(".parquet"),
@@ -91,8 +99,8 @@ rule merge_gradients:
         PATHS.benchmarks / "merge_gradients" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         shards=expand(SHARD, shard=SHARDS, allow_missing=True),
         prefix=str(GRADIENTS),

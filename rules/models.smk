@@ -13,8 +13,8 @@ rule prepare_model:
         PATHS.benchmarks / "prepare_model" / "{model}.tsv"
     threads: 1
     resources:
-        mem_mb=lambda wildcards: STUDY.model(wildcards.model).memory_mb,
-        runtime=60,
+        mem_mb=growing(model_memory),
+        runtime=growing(60),
     params:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(
             mode="json", include=set(ModelWeights.model_fields)
@@ -25,3 +25,24 @@ rule prepare_model:
         "Preparing {wildcards.model}"
     script:
         "../scripts/prepare_model.py"
+
+
+rule fetch_weights:
+    input:
+        card=rules.prepare_model.output.card,
+    output:
+        PATHS.weights / "{model}.json",
+    log:
+        PATHS.logs / "fetch_weights" / "{model}.log",
+    benchmark:
+        PATHS.benchmarks / "fetch_weights" / "{model}.tsv"
+    threads: 1
+    resources:
+        mem_mb=growing(1000),
+        runtime=growing(120),
+    params:
+        code=code_version("models/weights.py"),
+    message:
+        "Fetching the weights of {wildcards.model}"
+    script:
+        "../scripts/fetch_weights.py"

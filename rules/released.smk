@@ -17,8 +17,8 @@ rule import_released:
         PATHS.benchmarks / "import_released" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=2000,
-        runtime=15,
+        mem_mb=growing(2000),
+        runtime=growing(15),
     params:
         folder=STUDY.released,
         files=lambda wildcards: layout.files(STUDY.task(wildcards.task), STUDY.model(wildcards.model)),

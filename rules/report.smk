@@ -28,8 +28,8 @@ rule draw_figures:
         PATHS.benchmarks / "draw_figures" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     params:
         model_title=lambda wildcards: STUDY.model(wildcards.model).title,
         task_title=lambda wildcards: STUDY.task(wildcards.task).title,
@@ -88,8 +88,8 @@ rule write_tables:
         PATHS.benchmarks / "write_tables.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         bases=BASES,
         code=code_version("report/tables.py", "report/metrics.py", "report/words.py"),
@@ -120,8 +120,8 @@ rule write_report:
         PATHS.benchmarks / "write_report.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         study=STUDY.model_dump(mode="json"),
         code=code_version("report"),

@@ -25,8 +25,8 @@ rule compute_statistics:
         PATHS.benchmarks / "compute_statistics" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     params:
         model=lambda wildcards: STUDY.model(wildcards.model).model_dump(mode="json", include={"name", "segments"}),
         seed=STUDY.seed,
@@ -49,8 +49,8 @@ rule collect_statistics:
         PATHS.benchmarks / "collect_statistics.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=10,
+        mem_mb=growing(1000),
+        runtime=growing(10),
     params:
         code=code_version(*STATISTICS_CODE),
     message:

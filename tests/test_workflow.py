@@ -1,62 +1,14 @@
 """The whole graph on the miniature study, in a copy of the project: run, run again, change one thing, DVC, mistakes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 import yaml
+from project import Project
 
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.tables import read_table
-
-LEFT_OUT = shutil.ignore_patterns(
-    ".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", "*.egg-info", "tmp"
-)
-RESULTS = "results/default"
-
-
-class Project:
-    """A copy of the project whose default study is the miniature one."""
-
-    def __init__(self, source: Path, folder: Path) -> None:
-        self.folder = folder / "project"
-        shutil.copytree(source, self.folder, ignore=LEFT_OUT)
-        study = (self.folder / "config/test.yaml").read_text().replace("name: test", "name: default")
-        (self.folder / "config/config.yaml").write_text(study)
-        self.run("git", "init", "-q")
-
-    def run(self, *command):
-        """Run a command of the environment in the project; its output and exit code."""
-        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-        environment = os.environ | {"PATH": path}
-        return subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-
-    def snakemake(self, *arguments):
-        """Run snakemake, which must succeed."""
-        done = self.run("snakemake", "--cores", "2", *arguments)
-        assert done.returncode == 0, done.stderr
-        return done.stderr + done.stdout
-
-    def pending(self):
-        """Outputs that a run would make, below the results folder."""
-        summary = self.snakemake("--summary")
-        rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/")]
-        return {row[0].removeprefix(f"{RESULTS}/") for row in rows if row[-1] == "update pending"}
-
-    def change(self, file, text, new):
-        """Replace a text in a file of the project."""
-        path = self.folder / file
-        content = path.read_text()
-        assert text in content
-        path.write_text(content.replace(text, new))
-
-    def result(self, name):
-        """A file of the results."""
-        return self.folder / RESULTS / name
 
 
 @pytest.fixture(scope="module")

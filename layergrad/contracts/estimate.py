@@ -12,18 +12,26 @@ _LOAD_SECONDS = 10  # core-seconds to load a model, once a gradient job
 
 def task_tokens(study: Study, model: ModelSpec, task: TaskSpec) -> int:
     """Tokens of all responses of a task with their prompts, as its file declares them."""
-    return sum(spec.tokens * _responses(study, model, task, variant) for variant, spec in task.variants.items())
+    return sum(spec.tokens * responses(study, model, task, variant) for variant, spec in task.variants.items())
+
+
+def job_tokens(study: Study, model: ModelSpec, task: TaskSpec) -> float:
+    """Tokens of one gradient job, a shard of a (model, task)."""
+    return task_tokens(study, model, task) / study.gradients.shards
 
 
 def job_seconds(study: Study, model: ModelSpec, task: TaskSpec) -> float:
-    """Core-seconds of one gradient job, a shard of a (model, task)."""
-    tokens = task_tokens(study, model, task) / study.gradients.shards
-    return _LOAD_SECONDS + tokens / 1000 * model.seconds_per_1000_tokens
+    """Core-seconds of one gradient job."""
+    return _LOAD_SECONDS + job_tokens(study, model, task) / 1000 * model.seconds_per_1000_tokens
 
 
 def job_minutes(study: Study, model: ModelSpec, task: TaskSpec) -> int:
-    """Run time to ask a cluster for: three times the estimate, and at least ten minutes."""
-    return max(10, math.ceil(3 * job_seconds(study, model, task) / study.gradients.threads / 60))
+    """Run time to ask a cluster for: three times the estimate, and at least ten minutes.
+
+    With a GPU the estimate as it is: more cores do not hasten what the GPU does, and hasten the rest.
+    """
+    share = 1 if model.gpus else 3 / study.gradients.threads
+    return max(10, math.ceil(share * job_seconds(study, model, task) / 60))
 
 
 def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
@@ -40,16 +48,17 @@ def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
     seconds = study.gradients.shards * sum(job_seconds(study, model, task) for model, task in jobs)
     largest = max(model.memory_mb for model in study.models)
     at_once = max(1, min(cores // study.gradients.threads, memory_mb // largest, len(jobs) * study.gradients.shards))
-    responses = sum(_responses(study, model, task, variant) for model, task in jobs for variant in task.variants)
+    count = sum(responses(study, model, task, variant) for model, task in jobs for variant in task.variants)
     minutes = math.ceil((seconds / (at_once * study.gradients.threads) + _SET_UP_SECONDS) / 60)
     return (
-        f"Study {study.name}: {responses} responses to be measured, {len(study.models)} model(s), {len(study.tasks)} "
+        f"Study {study.name}: {count} responses to be measured, {len(study.models)} model(s), {len(study.tasks)} "
         f"task(s). About {minutes} minutes on {cores} cores and up to {at_once * largest / 1000:.0f} GB of memory, "
         f"by the estimates that the model and task files declare."
     )
 
 
-def _responses(study: Study, model: ModelSpec, task: TaskSpec, variant: str) -> int:
+def responses(study: Study, model: ModelSpec, task: TaskSpec, variant: str) -> int:
+    """Responses of one variant that a model is measured on, controls at their most."""
     plain = sum(task.samples_of(variant).model_dump().values())
     if model.untrained_of:
         return plain

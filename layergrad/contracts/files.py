@@ -1,52 +1,86 @@
 """Files that are either whole or not there, and what they contain by checksum."""
 
 import contextlib
+import errno
+import glob
 import hashlib
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.runs import check_run
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 @contextlib.contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside ``path``; renamed to ``path`` when the block ends well, removed when it does not."""
+    """Give a temporary name beside ``path``; renamed to ``path`` when the block ends well, removed when it does not.
+
+    Raises ``UserError`` where the disk is full or read-only, and in a job of a run that a newer one has replaced.
+    """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
-    os.close(descriptor)
-    temporary = Path(name)
-    try:
-        yield temporary
-        temporary.chmod(0o644)
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with _writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, name = tempfile.mkstemp(prefix=f".{path.name}.", suffix=path.suffix, dir=path.parent)
+        os.close(descriptor)
+        temporary = Path(name)
+        try:
+            yield temporary
+            temporary.chmod(0o644)
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())
+            check_run()
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def whole_folder(path: str | Path) -> Iterator[Path]:
     """The same for a folder: what was at ``path`` before is replaced only when the block ends well."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    with _writable(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+        try:
+            yield temporary
+            temporary.chmod(0o755)
+            for file in temporary.rglob("*"):
+                file.chmod(0o755 if file.is_dir() else 0o644)
+            check_run()
+            if path.exists():
+                shutil.rmtree(path)
+            temporary.replace(path)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _writable(path: Path) -> Iterator[None]:
+    """Tell a disk that takes nothing in one line; libraries that are not Python's say it in words alone."""
     try:
-        yield temporary
-        temporary.chmod(0o755)
-        for file in temporary.rglob("*"):
-            file.chmod(0o755 if file.is_dir() else 0o644)
-        if path.exists():
-            shutil.rmtree(path)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        reasons = {os.strerror(number) for number in _NO_ROOM}
+        reason = next((reason for reason in reasons if reason in str(error)), None)
+        if reason is None:
+            raise
+        raise UserError(f"{path}: cannot be written: {reason}; what was finished before is kept") from error
+
+
+def remove_leftovers(paths: Iterable[str | Path]) -> None:
+    """Remove what a killed job left under temporary names of these files and of the folders that they lie in."""
+    for path in {place for file in map(Path, paths) for place in (file, file.parent)}:
+        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+            shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -71,8 +105,11 @@ def write_json(path: str | Path, value: Any) -> None:
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a UTF-8 JSON file that this project wrote."""
-    return json.loads(Path(path).read_text(encoding="utf-8"))
+    """Read a UTF-8 JSON file that this project wrote. Raises ``UserError`` naming a file that is damaged."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged ({error}); remove it and run again to make it anew") from error
 
 
 def file_sha256(path: str | Path) -> str:
@@ -100,6 +137,7 @@ def write_manifest(folder: str | Path, expected: list[str]) -> None:
 
     ``expected`` are paths relative to ``folder``. The list goes to ``MANIFEST.json`` in it, the target of a phase.
     """
+    check_run()
     folder = Path(folder)
     keep = {folder / name for name in expected}
     for path in sorted(folder.rglob("*"), reverse=True):

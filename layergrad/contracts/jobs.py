@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import remove_leftovers
+from layergrad.contracts.runs import check_run
 from layergrad.contracts.secrets import without_secrets
 
 logger = logging.getLogger("layergrad")
@@ -15,13 +17,15 @@ logger = logging.getLogger("layergrad")
 
 @contextlib.contextmanager
 def rule(snakemake: Any) -> Iterator[None]:
-    """Log to ``snakemake.log[0]``, if the rule has one, and to stderr.
+    """Log to ``snakemake.log[0]``, if the rule has one, and to stderr; clear away what a killed job left.
 
     A ``UserError`` ends the script with one line and exit code 2; any other error is logged with its traceback and ends
     it with 1. Passwords and tokens are not told in either.
     """
     with _logging_to([logging.StreamHandler(sys.stderr), *_file_handlers(snakemake)]):
         try:
+            check_run()
+            remove_leftovers(snakemake.output)
             yield
         except UserError as error:
             logger.error("%s", error)
@@ -35,8 +39,23 @@ def _file_handlers(snakemake: Any) -> list[logging.Handler]:
     if not snakemake.log:
         return []
     path = Path(snakemake.log[0])
-    path.parent.mkdir(parents=True, exist_ok=True)
-    return [logging.FileHandler(path, mode="w", encoding="utf-8", errors="backslashreplace")]
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return [_LogFile(path, mode="w", encoding="utf-8", errors="backslashreplace")]
+    except OSError as error:
+        sys.exit(f"{path}: the log cannot be written: {error.strerror}")
+
+
+class _LogFile(logging.FileHandler):
+    """On a full disk the log stays short; stderr has every line of it."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Say nothing."""
+
+    def close(self) -> None:
+        """Close it as far as that goes."""
+        with contextlib.suppress(OSError):
+            super().close()
 
 
 class Formatter(logging.Formatter):

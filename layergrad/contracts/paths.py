@@ -50,6 +50,7 @@ class StudyPaths:
         self.root = RESULTS / name
         self.sources = self.root / "sources"
         self.models = self.root / "models"
+        self.weights = self.root / "weights"
         self.diagnostics = self.root / "diagnostics"
         self.data = self.root / "data"
         self.shards = self.root / "shards"
@@ -62,6 +63,7 @@ class StudyPaths:
         self.tables = self.root / "tables"
         self.report = self.root / "report"
         self.metrics = self.root / "metrics.json"
+        self.run = self.root / "run"
         self.provenance = self.root / "provenance"
         self.logs = self.root / "logs"
         self.benchmarks = self.root / "benchmarks"

@@ -108,7 +108,7 @@ def write_arrow(table: pa.Table, path: str | Path, facts: dict[str, Any]) -> Non
     """Write an Arrow table with ``facts`` as its only metadata, whole or not at all."""
     metadata = {"layergrad": json.dumps(facts, sort_keys=True, ensure_ascii=False)}
     with whole_file(path) as temporary:
-        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd")
+        pq.write_table(table.replace_schema_metadata(metadata), temporary, compression="zstd", write_page_checksum=True)
 
 
 def write_statistics(frame: pd.DataFrame, path: str | Path, facts: dict[str, Any]) -> None:
@@ -121,7 +121,7 @@ def write_statistics(frame: pd.DataFrame, path: str | Path, facts: dict[str, Any
 def read_table(path: str | Path) -> pd.DataFrame:
     """Read a table; text columns come as plain strings. Raises ``UserError`` naming a file that is damaged."""
     with _readable(path):
-        frame = pq.read_table(path).to_pandas()
+        frame = pq.read_table(path, page_checksum_verification=True).to_pandas()
     texts = frame.select_dtypes("category").columns
     return frame.astype(dict.fromkeys(texts, "str")) if len(texts) else frame
 

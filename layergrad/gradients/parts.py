@@ -27,7 +27,7 @@ class Parts:
     def load(self, batch: int) -> pd.DataFrame | None:
         """A finished part, or none if it is missing, torn or of another job."""
         try:
-            table = pq.read_table(self._path(batch))
+            table = pq.read_table(self._path(batch), page_checksum_verification=True)
         except (OSError, pa.ArrowException):
             return None
         if (table.schema.metadata or {}).get(b"fingerprint") != self.fingerprint.encode():
@@ -38,7 +38,9 @@ class Parts:
         """Write a part: to a temporary name, to the disk, then to its name."""
         table = pa.Table.from_pandas(frame, preserve_index=False)
         with whole_file(self._path(batch)) as temporary:
-            pq.write_table(table.replace_schema_metadata({"fingerprint": self.fingerprint}), temporary)
+            pq.write_table(
+                table.replace_schema_metadata({"fingerprint": self.fingerprint}), temporary, write_page_checksum=True
+            )
 
     def remove(self) -> None:
         """Remove the job's folder, with what it left under other identities, once its tables are written."""

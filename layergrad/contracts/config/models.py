@@ -76,6 +76,7 @@ class ModelSpec(ModelWeights):
     licence: str
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
     memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
+    gpus: int = Field(default=0, ge=0, description="GPUs that one gradient job asks a cluster for")
     seconds_per_1000_tokens: float = Field(gt=0, description="declared core-seconds, an estimate")
 
     @model_validator(mode="after")

@@ -1,0 +1,65 @@
+"""A copy of the project for tests that run its commands."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+LEFT_OUT = shutil.ignore_patterns(
+    ".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", "*.egg-info", "tmp"
+)
+RESULTS = "results/default"
+
+
+class Project:
+    """A copy of the project whose default study is the miniature one."""
+
+    def __init__(self, source: Path, folder: Path, **environment: str) -> None:
+        self.folder = folder / "project"
+        self.environment = environment
+        shutil.copytree(source, self.folder, ignore=LEFT_OUT)
+        study = (self.folder / "config/test.yaml").read_text().replace("name: test", "name: default")
+        (self.folder / "config/config.yaml").write_text(study)
+        self.run("git", "init", "-q")
+
+    def run(self, *command):
+        """Run a command of the environment in the project; its output and exit code."""
+        return subprocess.run(command, **self.place(), capture_output=True, text=True)
+
+    def start(self, *command):
+        """The same without waiting for its end; what it says goes to a file."""
+        with (self.folder / "said.txt").open("w") as said:
+            return subprocess.Popen(command, **self.place(), stdout=said, stderr=said)
+
+    def said(self):
+        """What the command that was started last has said so far."""
+        return (self.folder / "said.txt").read_text()
+
+    def place(self):
+        """Folder and environment of every command."""
+        path = f"{Path(sys.executable).parent}{os.pathsep}{self.environment.get('PATH', os.environ['PATH'])}"
+        return {"cwd": self.folder, "env": os.environ | self.environment | {"PATH": path}}
+
+    def snakemake(self, *arguments):
+        """Run snakemake, which must succeed."""
+        done = self.run("snakemake", "--cores", "2", *arguments)
+        assert done.returncode == 0, done.stderr
+        return done.stderr + done.stdout
+
+    def pending(self):
+        """Outputs that a run would make, below the results folder."""
+        summary = self.snakemake("--summary")
+        rows = [line.split("\t") for line in summary.splitlines() if line.startswith(f"{RESULTS}/")]
+        return {row[0].removeprefix(f"{RESULTS}/") for row in rows if row[-1] == "update pending"}
+
+    def change(self, file, text, new):
+        """Replace a text in a file of the project."""
+        path = self.folder / file
+        content = path.read_text()
+        assert text in content
+        path.write_text(content.replace(text, new))
+
+    def result(self, name):
+        """A file of the results."""
+        return self.folder / RESULTS / name
