@@ -53,8 +53,8 @@ rule draw_base_instruct:
         PATHS.benchmarks / "draw_base_instruct" / "{model}" / "{task}.tsv"
     threads: 1
     resources:
-        mem_mb=1000,
-        runtime=15,
+        mem_mb=growing(1000),
+        runtime=growing(15),
     params:
         titles=lambda wildcards: [
             STUDY.model(BASES[wildcards.model]).title,
