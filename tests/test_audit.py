@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pandas as pd
 import pytest
 from conftest import ROOT
+from synthetic_report import Parts
 
 from layergrad.audit.responses import Reading
 from layergrad.audit.table import audit
@@ -229,16 +230,14 @@ def test_only_rows_without_a_control(tokenizer):
 
 
 def test_rule_and_command_make_the_same_table(data, tokenizer, tmp_path, capsys):
-    class Inputs(list):
-        samples, tokenizer = str(data), str(tmp_path / "prepared/tokenizer.json")
-
+    inputs = Parts(pool=str(data), tokenizer=str(tmp_path / "prepared/tokenizer.json"))
     tokenizer.save_pretrained(tmp_path / "prepared")
     out = tmp_path / "audit/tiny/shop.parquet"
     job = SimpleNamespace(
         rule="audit_task",
         log=[],
-        input=Inputs(),
-        output=SimpleNamespace(table=str(out)),
+        input=inputs,
+        output=Parts([str(out)], table=str(out)),
         wildcards=SimpleNamespace(model="tiny", task="shop"),
         params=SimpleNamespace(
             reading={"prompt": "plain", "paper_compat": True, "max_length": 28}, trust_remote_code=False
