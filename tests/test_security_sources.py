@@ -147,7 +147,7 @@ def symlink(name):
 
 
 def test_hostile_members_of_a_wheel_go_nowhere(packages, tmp_path):
-    wheel(packages, {"../up.txt": TEXT, "/tmp/abs.txt": TEXT, symlink("words/link"): b"../../secret", "words/a": TEXT})
+    wheel(packages, {"../up.txt": TEXT, "/abs.txt": TEXT, symlink("words/link"): b"../../secret", "words/a": TEXT})
     (tmp_path / "secret").write_bytes(b"a file of the user's own")
     source = PypiSource(pypi="words==1.0", members={"words/a": SHA256})
     assert sources.fetch(source, tmp_path / "got/here") == [tmp_path / "got/here/words/a"]
