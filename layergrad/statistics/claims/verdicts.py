@@ -117,4 +117,7 @@ def resolution(row: Row) -> str:
 
 def amount(value: float, unit: str) -> str:
     """A log ratio as the per cent that it stands for, anything else as it is."""
-    return f"{100 * np.expm1(value):.2g} %" if "log ratio" in unit else f"{value:.2g}"
+    if "log ratio" not in unit:
+        return f"{value:.2g}"
+    percent = 100 * np.expm1(value)
+    return f"{percent:.0f} %" if percent >= 10 else f"{percent:.2g} %"
