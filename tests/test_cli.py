@@ -142,7 +142,13 @@ BAD = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "line"), BAD.values(), ids=BAD.keys())
+SLOW = {"a hub that cannot be reached"}  # the hub's library tries again for a minute and more
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [pytest.param(*case, id=name, marks=[pytest.mark.slow] if name in SLOW else []) for name, case in BAD.items()],
+)
 def test_bad_input_is_one_line_before_the_model_loads(arguments, line, model, tmp_path, monkeypatch, capsys):
     load = loading.load_model
     loaded = []

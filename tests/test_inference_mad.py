@@ -12,6 +12,7 @@ from layergrad.statistics.curves import roughness
 from layergrad.statistics.inference import mad_estimate, mad_log_ratio, noise_corrected_mad
 from layergrad.statistics.inference.mad import PART, SHORTFALL, mad_bounds, signed_steps
 
+pytestmark = pytest.mark.slow  # some 13,000 simulated studies
 REPLICATIONS = 200
 PHI = statistics.NormalDist().cdf
 

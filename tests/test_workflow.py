@@ -104,6 +104,7 @@ def test_a_setting_of_the_statistics_measures_nothing_again(project):
     assert not {name for name in pending if name.startswith(("data/", "shards/", "gradients/", "models/"))}
 
 
+@pytest.mark.slow
 def test_a_removed_task_is_pruned_and_an_added_one_measured_alone(project):
     before = project.result("gradients/tiny-llama/mini_math.parquet").read_bytes()
     project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math]")
