@@ -1,18 +1,18 @@
 """layergrad init: from a user's rows and model to files that make a study, which runs."""
 
-import http.server
 import json
 import os
 import re
 import shutil
 import subprocess
 import sys
-import threading
 from pathlib import Path
 
 import pandas as pd
 import pytest
 import yaml
+from local_server import Quiet, serving
+from row_files import write_rows
 
 from layergrad.cli import main
 from layergrad.contracts.study_files import load_study
@@ -37,20 +37,8 @@ def project(tmp_path, monkeypatch):
     """A folder that passes for the project's, with a file of rows."""
     (tmp_path / "Snakefile").touch()
     monkeypatch.chdir(tmp_path)
-    write(Path("mine.jsonl"), ROWS)
+    write_rows(Path("mine.jsonl"), ROWS)
     return tmp_path
-
-
-def write(path, rows):
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        case ".json":
-            path.write_text(json.dumps(rows))
-        case ".csv":
-            pd.DataFrame(rows).to_csv(path, index=False)
-        case ".parquet":
-            pd.DataFrame(rows).to_parquet(path)
 
 
 def tree(folder):
@@ -70,7 +58,7 @@ def test_files_that_make_a_study(project, named_model, tokenizer, capsys, rows, 
     if rows is CHATS and suffix == ".csv":
         suffix = ".jsonl"  # a cell of CSV is text, and holds no turns
     data = Path(f"2024{suffix}")
-    write(data, rows)
+    write_rows(data, rows)
     assert main(["init", str(data), "--model", named_model]) == 0
     study = load_study("config/2024.yaml")
     (model,), (task,) = study.models, study.tasks
@@ -129,7 +117,9 @@ def test_a_model_file_serves_a_second_study_as_it_is(project, named_model, capsy
 
 
 def test_rows_beyond_the_most_that_are_taken_are_left_to_choose_from(project, named_model):
-    write(Path("many.jsonl"), [{"instruction": f"Say {n}.", "output": f"I say {n}. So there."} for n in range(130)])
+    write_rows(
+        Path("many.jsonl"), [{"instruction": f"Say {n}.", "output": f"I say {n}. So there."} for n in range(130)]
+    )
     assert main(["init", "many.jsonl", "--model", named_model]) == 0
     samples = yaml.safe_load(Path("config/tasks/many.yaml").read_text())["samples"]
     assert samples == {"detailed": {"correct": 100, "irrelevant": 100}}
@@ -151,7 +141,7 @@ BAD = {
 
 @pytest.mark.parametrize(("rows", "line"), BAD.values(), ids=BAD.keys())
 def test_rows_that_make_no_study_are_one_line_and_no_file(project, named_model, rows, line, capsys):
-    write(Path("bad.jsonl"), rows)
+    write_rows(Path("bad.jsonl"), rows)
     assert main(["init", "bad.jsonl", "--model", named_model]) == 2
     (error,) = capsys.readouterr().err.splitlines()
     assert line in error
@@ -177,7 +167,7 @@ def test_what_cannot_be_asked_for(project, named_model, capsys):
     assert not Path("config").exists()
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(Quiet):
     """One repository, whose newest commit is asked for first."""
 
     def answer(self):
@@ -202,25 +192,19 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(content)
 
-    def log_message(self, *_):
-        """Keep the output of the tests clean."""
-
 
 def test_a_data_set_on_the_hub_is_pinned_to_its_newest_commit(project, named_model, root):
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.rows = pd.DataFrame(CHATS).to_parquet()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    environment = os.environ | {
-        "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
-        "HF_HOME": str(project / "home"),
-        "HF_HUB_OFFLINE": "0",
-        "NO_PROXY": "127.0.0.1",
-        "PYTHONPATH": str(root),
-    }
-    command = [sys.executable, "-m", "layergrad.cli", "init", HUB, "--split", "test", "--model", named_model]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True)
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as server:
+        server.rows = pd.DataFrame(CHATS).to_parquet()
+        environment = os.environ | {
+            "HF_ENDPOINT": f"http://127.0.0.1:{server.server_port}",
+            "HF_HOME": str(project / "home"),
+            "HF_HUB_OFFLINE": "0",
+            "NO_PROXY": "127.0.0.1",
+            "PYTHONPATH": str(root),
+        }
+        command = [sys.executable, "-m", "layergrad.cli", "init", HUB, "--split", "test", "--model", named_model]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     source = load_study("config/sums.yaml").tasks[0].sources["rows"]
     assert source.model_dump(exclude_none=True) == {"hub": HUB, "revision": COMMIT, "split": "test"}
@@ -234,7 +218,7 @@ def test_the_printed_command_runs_the_study_and_its_numbers_are_those_of_extract
         shutil.copytree(root / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(root / "Snakefile", folder)
     shutil.copytree(tiny_model_folder, folder / "tiny")
-    write(folder / "mine.jsonl", ROWS)
+    write_rows(folder / "mine.jsonl", ROWS)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
 
     def run(*command):

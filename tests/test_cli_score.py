@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from oracle import dense_gradients
+from row_files import write_rows
 from transformers import AutoModelForCausalLM
 
 from layergrad.cli import main
@@ -24,20 +25,7 @@ ROWS = [
 @pytest.fixture
 def data(tmp_path):
     """Five rows, the prompt of the last longer than 60 tokens."""
-    return write(tmp_path / "mine.jsonl", ROWS)
-
-
-def write(path, rows):
-    match path.suffix:
-        case ".jsonl":
-            path.write_text("".join(json.dumps(row) + "\n" for row in rows))
-        case ".json":
-            path.write_text(json.dumps(rows))
-        case ".csv":
-            pd.DataFrame(rows).to_csv(path, index=False)
-        case ".parquet":
-            pd.DataFrame(rows).to_parquet(path)
-    return path
+    return write_rows(tmp_path / "mine.jsonl", ROWS)
 
 
 def read(path):
@@ -102,7 +90,7 @@ def test_two_lengths_tell_nothing_of_length(data, tiny_model_folder, capsys):
 
 @pytest.mark.parametrize("suffix", [".json", ".csv", ".parquet"])
 def test_every_format_keeps_its_rows_and_gets_the_same_scores(data, tiny_model_folder, tmp_path, suffix):
-    other = write(tmp_path / f"mine{suffix}", ROWS)
+    other = write_rows(tmp_path / f"mine{suffix}", ROWS)
     for path in (data, other):
         assert score(path, tiny_model_folder, "--out", tmp_path / f"out{path.suffix}") == 0
     expected, found = read(tmp_path / "out.jsonl"), read(tmp_path / f"out{suffix}")
@@ -124,7 +112,7 @@ def test_a_row_that_fails_has_a_reason_and_no_score(data, tiny_model_folder):
 
 def test_shards_are_the_whole_and_say_each_rows_place(data, tiny_model_folder, tmp_path):
     assert score(data, tiny_model_folder, "--out", tmp_path / "whole.jsonl") == 0
-    long = write(tmp_path / "long.jsonl", [row | {"output": f"{WORDS} " * 8 + row["output"]} for row in ROWS])
+    long = write_rows(tmp_path / "long.jsonl", [row | {"output": f"{WORDS} " * 8 + row["output"]} for row in ROWS])
     for shard in ("1/1", "1/2", "2/2"):
         assert score(long, tiny_model_folder, "--out", tmp_path / "s.jsonl", "--shard", shard) == 0
     parts = [read(tmp_path / f"s.shard-{shard}-of-2.jsonl") for shard in (1, 2)]
@@ -135,7 +123,7 @@ def test_shards_are_the_whole_and_say_each_rows_place(data, tiny_model_folder, t
 
 
 def test_it_goes_on_where_it_stopped_and_other_layers_cost_nothing(data, tiny_model_folder, tmp_path, monkeypatch):
-    long = write(tmp_path / "long.jsonl", [row | {"output": f"{WORDS} " * 8 + row["output"]} for row in ROWS])
+    long = write_rows(tmp_path / "long.jsonl", [row | {"output": f"{WORDS} " * 8 + row["output"]} for row in ROWS])
     assert score(long, tiny_model_folder, "--out", tmp_path / "undisturbed.jsonl") == 0
     measure, measured = Measurer.measure, []
 
@@ -178,7 +166,7 @@ def test_what_cannot_be_is_one_line_before_anything_is_measured(
     rows, options, line, tiny_model_folder, tmp_path, monkeypatch, capsys
 ):
     monkeypatch.setattr(loading, "load_model", None)
-    path = write(tmp_path / "bad.jsonl", rows)
+    path = write_rows(tmp_path / "bad.jsonl", rows)
     assert score(path, tiny_model_folder, *(option.format(folder=tmp_path) for option in options)) == 2
     error = capsys.readouterr().err.splitlines()
     assert len(error) == 1, error

@@ -1,17 +1,16 @@
 """Data sets from the hub: asked of a small server that answers as the hub does, of nobody, and of the hub's cache."""
 
 import hashlib
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 import time
 from urllib.parse import urlsplit
 
 import pandas as pd
 import pytest
+from local_server import Quiet, serving
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 NAME = "somebody/sums"
@@ -44,7 +43,7 @@ runpy.run_path(f"{root}/scripts/fetch_sources.py", {"snakemake": rule})
 """
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(Quiet):
     """One repository at one commit: what it is, which files it has, and the files."""
 
     def answer(self):
@@ -76,19 +75,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
         if self.command == "GET":
             self.wfile.write(content)
 
-    def log_message(self, *_):
-        """Keep the output of the tests clean."""
-
 
 @pytest.fixture
 def hub():
     """A server on this machine."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.asked = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as server:
+        yield server
 
 
 @pytest.fixture

@@ -1,13 +1,12 @@
 """Models that the hub gives to nobody but those it knows, asked of a small server that answers as the hub does."""
 
-import http.server
 import json
 import os
 import subprocess
 import sys
-import threading
 
 import pytest
+from local_server import Quiet, serving
 
 GATED, ABSENT = "somebody/gated-1b", "somebody/no-such-model"
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -44,7 +43,7 @@ prepare(absent)
 """
 
 
-class Hub(http.server.BaseHTTPRequestHandler):
+class Hub(Quiet):
     """Refuses everything, with the status and the headers that the hub gives."""
 
     def refuse(self):
@@ -61,19 +60,12 @@ class Hub(http.server.BaseHTTPRequestHandler):
 
     do_GET = do_HEAD = refuse
 
-    def log_message(self, *_):
-        """Keep the output of the tests clean."""
-
 
 @pytest.fixture
 def hub():
     """A server on this machine."""
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Hub)
-    server.asked = []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(Hub) as server:
+        yield server
 
 
 def test_a_refusal_is_one_line_that_names_the_model_and_what_to_do(hub, tmp_path):
