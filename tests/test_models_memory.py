@@ -15,13 +15,19 @@ from layergrad.models.memory import available_bytes, cgroup_bytes, check_memory,
 from layergrad.models.projections import find_projections
 from layergrad.models.tokens import encode
 
-# Peak memory of a whole run over that of its imports, in bytes.
+# Peak memory of a whole run over that of its imports, in bytes. Linux hands a process's ru_maxrss on through exec, so
+# that a child says how large its parent has been where that was larger; the kernel's own VmHWM begins anew.
 RUN = """
-import resource, sys, psutil
+import pathlib, resource, sys, psutil
 import layergrad.cli, layergrad.gradients.extract
 imported = psutil.Process().memory_info().rss
 assert layergrad.cli.main(sys.argv[1:]) == 0
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024) - imported)
+status = pathlib.Path("/proc/self/status")
+if status.exists():
+    peak = next(int(line.split()[1]) * 1024 for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+else:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+print(peak - imported)
 """
 WIDE = {"hidden_size": 1024, "intermediate_size": 3072, "num_hidden_layers": 4, "num_attention_heads": 16}
 
