@@ -10,7 +10,7 @@ from layergrad.contracts.config.models import ModelWeights
 from layergrad.contracts.config.sources import FileSource, PypiSource
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
-from layergrad.models.load import load_model, load_tokenizer
+from layergrad.models.load import ModelOrigin, load_model, load_tokenizer
 from layergrad.models.prepare import prepare_model, read_card
 
 
@@ -54,6 +54,21 @@ def test_a_directory_is_used_where_it_is(random_weights, tmp_path):
     assert not list((tmp_path / "prepared").glob("*.safetensors"))
     assert (tmp_path / "prepared/tokenizer.json").is_file()
     assert card["checksums"]
+
+
+def test_weights_without_a_tokenizer_are_read_with_the_one_given(random_weights, tmp_path, root):
+    prepare_model(random_weights, tmp_path / "whole")
+    (tmp_path / "weights").mkdir()
+    for name in ("config.json", "model.safetensors"):
+        shutil.copy(tmp_path / "whole" / name, tmp_path / "weights")
+    tokenizer = FileSource(file=str(root / "tests/data/tokenizer"))
+    prepare_model(
+        ModelWeights(name="mine", source=FileSource(file=str(tmp_path / "weights")), tokenizer=tokenizer),
+        tmp_path / "mine",
+    )
+    _, origin = read_card(tmp_path / "mine/card.json")
+    assert load_model(origin).config.hidden_size == TINY["hidden_size"]
+    assert load_tokenizer(origin).get_vocab() == load_tokenizer(ModelOrigin(tokenizer.file)).get_vocab()
 
 
 @pytest.mark.parametrize("damage", ["gone", "changed"])

@@ -20,12 +20,16 @@ GGUF_MAGIC = b"GGUF"
 
 @dataclass(frozen=True)
 class ModelOrigin:
-    """Where a model is: a hub id or a directory, with the file's name if it is a GGUF file in that directory."""
+    """Where a model is: a hub id or a directory, with the file's name if it is a GGUF file in that directory.
+
+    ``tokenizer`` is the directory its tokenizer is in, where that is not with the weights.
+    """
 
     name_or_path: str
     revision: str | None = None
     gguf_file: str | None = None
     trust_remote_code: bool = False
+    tokenizer: str | None = None
 
     @classmethod
     def of(cls, text: str, **options: Any) -> "ModelOrigin":
@@ -62,6 +66,8 @@ def origin_facts(origin: ModelOrigin) -> dict[str, Any]:
 
 def load_tokenizer(origin: ModelOrigin) -> PreTrainedTokenizerBase:
     """Load a fast tokenizer. Raises ``UserError`` where there is none: spans of tokens are needed."""
+    if origin.tokenizer:
+        return load_tokenizer(ModelOrigin(origin.tokenizer, trust_remote_code=origin.trust_remote_code))
     with _one_line(origin, "tokenizer"):
         tokenizer = AutoTokenizer.from_pretrained(origin.name_or_path, **origin.keywords())
     if not tokenizer.is_fast:

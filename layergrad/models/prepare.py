@@ -40,7 +40,11 @@ def prepare_model(spec: ModelWeights, folder: str | Path) -> None:
             made.save_pretrained(temporary)
         weights = ModelOrigin(str(temporary)) if made is not None else origin
         used = ModelOrigin(str(folder)) if made is not None else origin
-        load = {"name_or_path": used.name_or_path, "revision": used.revision}
+        load = {
+            "name_or_path": used.name_or_path,
+            "revision": used.revision,
+            "tokenizer": str(folder) if spec.tokenizer else None,
+        }
         write_json(temporary / "card.json", _card(spec, load_config(weights), load, weights.checksums()))
 
 
