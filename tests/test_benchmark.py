@@ -37,12 +37,13 @@ def sample(length, n_response, seed=0):
 
 @pytest.fixture(scope="module")
 def table(tiny_model_folder):
-    """What the whole benchmark measures with two repeats, and one of the paper's procedure on the wider model."""
+    """What the whole benchmark measures with two repeats, on the wider model one of the paper's procedure, three of
+    the floor and of layergrad."""
     load = partial(load_model, ModelOrigin(str(tiny_model_folder)))
     real = Subject("Tiny", load, {"none": sample(12, 2), "detailed": sample(50, 30)})
     wide = Subject("Wider", partial(wide_model, **SMALL), {"wide, short": sample(20, 3)})
     sets = {"set of none": [sample(12, 2, seed) for seed in range(4)], "mixed set": [sample(12, 2), sample(50, 30)]}
-    return measure(real, sets, wide, Effort(repeats=2, repeats_dense_wide=1))
+    return measure(real, sets, wide, Effort(repeats=2, repeats_dense_wide=1, repeats_short_wide=3))
 
 
 def test_everything_is_measured_as_often_as_asked(table):
@@ -51,6 +52,7 @@ def test_everything_is_measured_as_often_as_asked(table):
     dense_wide = {"none": 2, "detailed": 2, "wide, short": 1}
     expected = {(s, key, "seconds"): 2 for s in dense_wide for key in "bcde"}
     expected |= {(s, "a", quantity): n for s, n in dense_wide.items() for quantity in ("seconds", "svd_seconds")}
+    expected |= {("wide, short", key, "seconds"): 3 for key in "cd"}
     expected |= {("wide, short", key, "peak_memory_mb"): 1 for key in "ade"}
     arms = ("one by one", "batched")
     expected |= {(s, arm, "tokens_per_second"): 2 for s in ("set of none", "mixed set") for arm in arms}
