@@ -33,6 +33,11 @@ def minutes(wildcards):
     return estimate.job_minutes(STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task))
 
 
+def seconds(wildcards):
+    """Estimated core-seconds of a gradient job. The longest start first, so that none is left to run alone at the end."""
+    return estimate.job_seconds(STUDY, STUDY.model(wildcards.model), STUDY.task(wildcards.task))
+
+
 rule diagnose_model:
     input:
         card=rules.prepare_model.output.card,
@@ -69,6 +74,7 @@ rule extract_gradients:
         PATHS.logs / "extract_gradients" / "{model}" / "{task}.{shard}.log",
     benchmark:
         PATHS.benchmarks / "extract_gradients" / "{model}" / "{task}.{shard}.tsv"
+    priority: seconds
     threads: STUDY.gradients.threads
     resources:
         mem_mb=growing(model_memory),
