@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_disks import Disk
 from synthetic_report import make_report
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
@@ -85,3 +86,17 @@ def released_data():
 def in_root(monkeypatch):
     """Run from the project's folder, as its commands are."""
     monkeypatch.chdir(ROOT)
+
+
+@pytest.fixture
+def small_disk():
+    """Make disks of a size at new folders, which are gone after the test."""
+    disks = []
+
+    def make(folder, size):
+        disks.append(Disk(folder, size))
+        return disks[-1]
+
+    yield make
+    for disk in disks:
+        disk.unmount()

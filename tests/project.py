@@ -2,14 +2,40 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+
+import psutil
 
 LEFT_OUT = shutil.ignore_patterns(
     ".git", ".venv", "results", ".snakemake", "__pycache__", ".*_cache", "*.egg-info", "tmp"
 )
 RESULTS = "results/default"
+
+
+def wait_for(condition, process=None, seconds=600, pause=0.2):
+    """Wait until something is true, and give it back; a process meanwhile must not end."""
+    began = time.monotonic()
+    while not (value := condition()):
+        assert process is None or process.poll() is None, "it ended too early"
+        assert time.monotonic() - began < seconds, "waited in vain"
+        time.sleep(pause)
+    return value
+
+
+def wait_for_end(processes):
+    """Wait until all of the processes have ended."""
+    wait_for(lambda: all(map(_ended, processes)))
+
+
+def _ended(process):
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE  # ended, but nobody has asked how
+    except psutil.NoSuchProcess:
+        return True
 
 
 class Project:
@@ -31,6 +57,16 @@ class Project:
         """The same without waiting for its end; what it says goes to a file."""
         with (self.folder / "said.txt").open("w") as said:
             return subprocess.Popen(command, **self.place(), stdout=said, stderr=said)
+
+    def kill(self, process, stop=False):
+        """Kill a command that was started, but not the processes that it leaves behind: these, stopped if so asked."""
+        process.send_signal(signal.SIGSTOP)  # it starts no more of them
+        orphans = psutil.Process(process.pid).children(recursive=True)
+        for orphan in orphans if stop else ():
+            orphan.suspend()
+        process.kill()
+        assert process.wait() == -signal.SIGKILL, self.said()
+        return orphans
 
     def said(self):
         """What the command that was started last has said so far."""
@@ -63,3 +99,12 @@ class Project:
     def result(self, name):
         """A file of the results."""
         return self.folder / RESULTS / name
+
+
+class Copy(Project):
+    """A copy of a project with its results and all that Snakemake knows of them."""
+
+    def __init__(self, project: Project, folder: Path) -> None:
+        self.folder = folder / "project"
+        self.environment = project.environment
+        shutil.copytree(project.folder, self.folder)

@@ -1,10 +1,9 @@
 """The miniature study on a real SLURM through its profile: bytes, retries, limits, cancelled and killed runs."""
 
 import signal
-import time
 
 import pytest
-from project import RESULTS, Project
+from project import RESULTS, Project, wait_for
 from slurm.one_node import OneNode, missing_programs
 
 from layergrad.contracts.files import file_sha256, read_json
@@ -51,16 +50,6 @@ def submit(project, *arguments):
     done = project.run("snakemake", *PROFILE, *arguments)
     assert done.returncode == 0, done.stderr
     return done.stderr
-
-
-def wait_for(condition, process=None, seconds=600):
-    """Wait until something is true, and give it back; a process meanwhile must not end."""
-    began = time.monotonic()
-    while not (value := condition()):
-        assert process is None or process.poll() is None, "it ended too early"
-        assert time.monotonic() - began < seconds, "waited in vain"
-        time.sleep(0.2)
-    return value
 
 
 def ids(slurm, rule, states, after=0):

@@ -41,9 +41,11 @@ def _run(options: argparse.Namespace) -> None:
     check_prefix(options.out)
     samples = read_user_data(options.data, options.limit)
 
+    from layergrad.contracts.files import remove_leftovers
+    from layergrad.contracts.locks import only_writer
     from layergrad.contracts.tables import read_table
     from layergrad.gradients.extract import extract
-    from layergrad.gradients.merge import refuse_failures
+    from layergrad.gradients.merge import refuse_failures, table_schemas
     from layergrad.gradients.settings import Settings, Shard
     from layergrad.models.load import ModelOrigin, origin_facts
     from layergrad.models.safety import refuse_unsafe_files
@@ -58,5 +60,8 @@ def _run(options: argparse.Namespace) -> None:
     )
     shard = Shard(*options.shard)
     prefix = f"{options.out}{shard.suffix}"
-    extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
-    refuse_failures(read_table(f"{prefix}.samples.parquet"), prefix)
+    with only_writer(prefix):
+        remove_leftovers(f"{prefix}{end}" for end in table_schemas(options.similarity))
+        extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
+        measured = read_table(f"{prefix}.samples.parquet")
+    refuse_failures(measured, prefix)

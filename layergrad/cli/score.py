@@ -17,6 +17,7 @@ from layergrad.cli.arguments import (
     reading,
 )
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.files import file_sha256, remove_leftovers
 
 PLACE = "sample_index"
 """The field that says a row's place in the input, from 0."""
@@ -53,10 +54,12 @@ def _run(options: argparse.Namespace) -> None:
     samples = read_user_data(options.data, options.limit)
     possible = ATTENTION_PROJECTIONS if options.projections == "attention" else PROJECTIONS
     refuse_fields(options.data, [PLACE, *score_fields(possible)])
+    as_read = file_sha256(options.data)
 
+    from layergrad.contracts.locks import only_writer
     from layergrad.contracts.tables import read_facts, read_table
     from layergrad.gradients.extract import extract
-    from layergrad.gradients.merge import refuse_failures
+    from layergrad.gradients.merge import refuse_failures, table_schemas
     from layergrad.gradients.settings import Settings, Shard
     from layergrad.models.load import ModelOrigin, origin_facts
     from layergrad.models.safety import refuse_unsafe_files
@@ -67,14 +70,17 @@ def _run(options: argparse.Namespace) -> None:
     _check_layers(options.layers, origin)
     settings = Settings(extremes=False, **reading(options), **model_settings(options))
     prefix = str(out.with_suffix(".gradients"))
-    # Tables of the very same, which an earlier call with other layers left, are taken as they are.
-    extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard, earlier=prefix)
+    with only_writer(prefix):
+        remove_leftovers([out, *(f"{prefix}{end}" for end in table_schemas(similarity=False))])
+        # Tables of the very same, which an earlier call with other layers left, are taken as they are.
+        extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard, earlier=prefix)
 
-    measured = read_table(f"{prefix}.samples.parquet")
-    found = read_facts(f"{prefix}.parquet")["modules"]
-    projections = [name for name in PROJECTIONS if name in found]
-    table = scores(read_table(f"{prefix}.parquet"), measured, projections, options.layers)
-    add_fields(options.data, table.reset_index(names=PLACE).set_index(PLACE, drop=False), out)
+        measured = read_table(f"{prefix}.samples.parquet")
+        found = read_facts(f"{prefix}.parquet")["modules"]
+        projections = [name for name in PROJECTIONS if name in found]
+        table = scores(read_table(f"{prefix}.parquet"), measured, projections, options.layers)
+        _check_unchanged(options.data, as_read)
+        add_fields(options.data, table.reset_index(names=PLACE).set_index(PLACE, drop=False), out)
     print(f"{out}: {len(table)} rows of {len(samples)}", _length_line(length_share(table)), sep="\n")
     refuse_failures(measured, out)
 
@@ -97,6 +103,12 @@ def _check_layers(layers: range | None, origin: Any) -> None:
     there = load_config(origin).get_text_config().num_hidden_layers
     if layers is not None and layers.stop > there:
         raise UserError(f"--layers {layers.start}-{layers.stop - 1}: allowed are layers from 0 to {there - 1}")
+
+
+def _check_unchanged(data: str, as_read: str) -> None:
+    """Raise ``UserError`` if the rows are not those that were measured: the scores would be those of other rows."""
+    if not Path(data).is_file() or file_sha256(data) != as_read:
+        raise UserError(f"{data}: gone or changed while it was measured; what is measured is kept: run again")
 
 
 def _length_line(shares: dict[str, float]) -> str:

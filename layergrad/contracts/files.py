@@ -16,6 +16,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.runs import check_run
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
+_RANDOM = "[a-z0-9_]" * 8  # what tempfile puts into a name
 
 
 @contextlib.contextmanager
@@ -77,9 +78,9 @@ def _writable(path: Path) -> Iterator[None]:
 
 
 def remove_leftovers(paths: Iterable[str | Path]) -> None:
-    """Remove what a killed job left under temporary names of these files and of the folders that they lie in."""
-    for path in {place for file in map(Path, paths) for place in (file, file.parent)}:
-        for left in path.parent.glob(f".{glob.escape(path.name)}.*"):
+    """Remove what a killed job left under temporary names of these files and folders."""
+    for path in map(Path, paths):
+        for left in path.parent.glob(f".{glob.escape(path.name)}.{_RANDOM}*"):
             shutil.rmtree(left, ignore_errors=True) if left.is_dir() else left.unlink(missing_ok=True)
 
 

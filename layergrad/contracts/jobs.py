@@ -25,7 +25,7 @@ def rule(snakemake: Any) -> Iterator[None]:
     with _logging_to([logging.StreamHandler(sys.stderr), *_file_handlers(snakemake)]):
         try:
             check_run()
-            remove_leftovers(snakemake.output)
+            remove_leftovers({place for file in map(Path, snakemake.output) for place in (file, file.parent)})
             yield
         except UserError as error:
             logger.error("%s", error)

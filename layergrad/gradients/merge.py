@@ -1,6 +1,7 @@
 """Put the shards of a gradient job together again."""
 
 import glob
+import itertools
 import logging
 from pathlib import Path
 
@@ -40,15 +41,15 @@ def merge(prefixes: list[str], prefix: str | Path, max_failure_rate: float = 1.0
     Raises ``UserError`` if the shards come from different models, samples or settings, or if more than
     ``max_failure_rate`` of the samples failed; nothing is written then.
     """
-    facts = [read_facts(f"{shard}.samples.parquet") for shard in prefixes]
-    for shard, found in zip(prefixes, facts, strict=True):
-        if found != facts[0]:
-            raise UserError(f"{shard}: made from another model, samples, settings or code than {prefixes[0]}")
-    tables = table_schemas(facts[0]["settings"]["similarity"])
+    facts = read_facts(f"{prefixes[0]}.samples.parquet")
+    tables = table_schemas(facts["settings"]["similarity"])
+    for shard, end in itertools.product(prefixes, tables):  # a killed run may leave some tables new and some old
+        if read_facts(f"{shard}{end}") != facts:
+            raise UserError(f"{shard}{end}: made from another model, samples, settings or code than {prefixes[0]}")
     joined = {end: pd.concat([read_table(f"{shard}{end}") for shard in prefixes], ignore_index=True) for end in tables}
     refuse_failures(joined[".samples.parquet"], prefix, max_failure_rate)
     for end, schema in tables.items():
-        write_table(joined[end], f"{prefix}{end}", schema, facts[0])
+        write_table(joined[end], f"{prefix}{end}", schema, facts)
 
 
 def refuse_failures(samples: pd.DataFrame, what: str | Path, max_failure_rate: float = 1.0) -> None:
