@@ -58,15 +58,15 @@ class Project:
         with (self.folder / "said.txt").open("w") as said:
             return subprocess.Popen(command, **self.place(), stdout=said, stderr=said)
 
-    def kill(self, process, stop=False):
-        """Kill a command that was started, but not the processes that it leaves behind: these, stopped if so asked."""
+    def kill(self, process, jobs=None):
+        """Kill a command that was started and give the processes that it leaves behind, to which a signal may go."""
         process.send_signal(signal.SIGSTOP)  # it starts no more of them
-        orphans = psutil.Process(process.pid).children(recursive=True)
-        for orphan in orphans if stop else ():
-            orphan.suspend()
+        left = psutil.Process(process.pid).children(recursive=True)
+        for job in left if jobs else ():
+            job.send_signal(jobs)
         process.kill()
         assert process.wait() == -signal.SIGKILL, self.said()
-        return orphans
+        return left
 
     def said(self):
         """What the command that was started last has said so far."""

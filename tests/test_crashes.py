@@ -165,16 +165,16 @@ def test_shards_of_which_some_tables_are_new_and_some_old_are_not_merged(short_j
     assert "g.shard-2-of-2.parquet: made from another model, samples, settings" in one_line(capsys)
 
 
-@pytest.mark.parametrize("command", ["extract", "score"])
+@pytest.mark.parametrize("command", ["extract", "score", "merge"])
 def test_a_second_run_of_the_same_output_is_refused(short_job, capsys, command):
-    if command == "score":
-        arguments = ["score", str(short_job.data), *short_job.options[:2]]
-        prefix = short_job.data.with_name("mine.scored.gradients")
-    else:
-        arguments = ["extract", *short_job.options, "--out", str(short_job.out / "g")]
-        prefix = short_job.out / "g"
+    out = short_job.out / "g"
+    arguments, prefix = {
+        "extract": ([*short_job.options, "--out", str(out)], out),
+        "score": ([str(short_job.data), *short_job.options[:2]], short_job.data.with_name("mine.scored.gradients")),
+        "merge": ([str(out)], out),
+    }[command]
     with only_writer(prefix):
-        assert main(arguments) == 2
+        assert main([command, *arguments]) == 2
         assert one_line(capsys).startswith(f"layergrad {command}: {prefix}: another run is writing it")
     assert not list(prefix.parent.glob("*.parquet"))
 

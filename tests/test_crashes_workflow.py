@@ -2,6 +2,7 @@
 
 import random
 import shutil
+import signal
 import time
 
 import pyarrow.parquet as pq
@@ -40,15 +41,25 @@ def check_finished(project, undisturbed):
     assert "Nothing to be done" in project.snakemake()
 
 
+RULES = {
+    "fetch_sources": False,
+    "diagnose_model": True,
+    "extract_gradients": False,
+    "compute_statistics": True,
+    "draw_figures": False,
+}
+"""At which rules it is killed, and whether its jobs are too, as in a power cut."""
+
+
 def test_snakemake_killed_again_and_again_and_one_command_afterwards(root, tmp_path, finished):
     project = Project(root, tmp_path)
     moments = random.Random(0)
     orphans = []
-    for rule in ("fetch_sources", "diagnose_model", "extract_gradients", "compute_statistics", "draw_figures"):
+    for rule, power_cut in RULES.items():
         process = project.start(*AGAIN)
         wait_for(project.result(f"logs/{rule}").is_dir, process, pause=0.01)
         time.sleep(moments.uniform(0, 1))
-        orphans += project.kill(process)
+        orphans += project.kill(process, jobs=signal.SIGKILL if power_cut else None)
     done = project.run(*AGAIN)
     assert done.returncode == 0, done.stderr
     wait_for_end(orphans)
@@ -61,7 +72,7 @@ def test_a_job_that_a_killed_run_left_behind_is_waited_for_and_writes_nothing(tm
         shutil.rmtree(project.result(folder))
     process = project.start("snakemake", "--cores", "2", "gradients", "--config", "gradients={batch_tokens: 1}")
     wait_for(lambda: list(project.result("parts").rglob("batch-*.parquet")), process, pause=0.001)
-    orphans = project.kill(process, stop=True)
+    orphans = project.kill(process, jobs=signal.SIGSTOP)
     assert list(project.result("parts").rglob("batch-*.parquet"))
     process = project.start(*AGAIN)
     log = project.result("logs/extract_gradients")
@@ -69,7 +80,7 @@ def test_a_job_that_a_killed_run_left_behind_is_waited_for_and_writes_nothing(tm
         lambda: any("waiting for a job of an earlier run" in path.read_text() for path in log.rglob("*.log")), process
     )
     for orphan in orphans:
-        orphan.resume()
+        orphan.send_signal(signal.SIGCONT)
     assert process.wait() == 0, project.said()
     wait_for_end(orphans)
     check_finished(project, finished)
@@ -77,11 +88,10 @@ def test_a_job_that_a_killed_run_left_behind_is_waited_for_and_writes_nothing(tm
 
 def test_a_second_snakemake_stops_and_the_first_goes_on(tmp_path, finished):
     project = Copy(finished, tmp_path)
-    shutil.rmtree(project.result("gradients"))
-    shutil.rmtree(project.result("shards"))
+    for folder in ("shards", "gradients"):
+        shutil.rmtree(project.result(folder))
     first = project.start("snakemake", "--cores", "2")
-    wait_for(lambda: list(project.result("logs/extract_gradients").rglob("*.log")), first, pause=0.01)
-    wait_for(lambda: list((project.folder / ".snakemake/locks").iterdir()), first, pause=0.01)
+    wait_for(lambda: list(project.folder.glob(".snakemake/locks/*")), first, pause=0.01)
     second = project.run("snakemake", "--cores", "2")
     assert second.returncode != 0
     assert "LockException" in second.stderr

@@ -61,7 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     shard = Shard(*options.shard)
     prefix = f"{options.out}{shard.suffix}"
     with only_writer(prefix):
-        remove_leftovers(f"{prefix}{end}" for end in table_schemas(options.similarity))
+        remove_leftovers(f"{prefix}{end}" for end in table_schemas(similarity=True))
         extract(samples, origin, origin_facts(origin), settings, prefix, f"{prefix}.parts", shard)
         measured = read_table(f"{prefix}.samples.parquet")
     refuse_failures(measured, prefix)

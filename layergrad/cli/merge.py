@@ -19,6 +19,10 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from layergrad.gradients.merge import find_shards, merge
+    from layergrad.contracts.files import remove_leftovers
+    from layergrad.contracts.locks import only_writer
+    from layergrad.gradients.merge import find_shards, merge, table_schemas
 
-    merge(find_shards(options.out), options.out)
+    with only_writer(options.out):
+        remove_leftovers(f"{options.out}{end}" for end in table_schemas(similarity=True))
+        merge(find_shards(options.out), options.out)
