@@ -1,7 +1,7 @@
 # make study   the default study, from nothing to the report      make test   lint and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
 # make pull    the results of this commit, from DVC's remote             make push   results to it (docs/dvc.md)
-# make schema  config/schema anew, after a change of what a YAML file may say
+# make schema  config/schema and docs/configuration.md anew, after a change of what a YAML file may say
 # make benchmark   what the measurement costs, into docs/benchmark (about 25 minutes on two cores, on a quiet machine)
 PYTHON ?= python3
 TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
@@ -42,6 +42,7 @@ benchmark: setup
 
 schema: setup
 	$(BIN)/python -m layergrad.contracts.schemas config/schema
+	$(BIN)/python -m layergrad.contracts.reference docs/configuration.md
 
 lint: setup
 	$(BIN)/ruff check .

@@ -10,9 +10,11 @@ import yaml
 from pydantic import ValidationError
 
 from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
+from layergrad.contracts.reference import reference
 from layergrad.contracts.schemas import schemas
 from layergrad.contracts.study_files import load_study
 
@@ -108,3 +110,12 @@ def test_a_study_that_the_schema_refuses_is_refused(tmp_path, wrong):
     (tmp_path / "study.yaml").write_text(yaml.safe_dump(values))
     with pytest.raises(UserError):
         load_study(tmp_path / "study.yaml")
+
+
+def test_the_written_reference_is_that_of_the_models_and_leaves_no_key_out():
+    """If not: make schema."""
+    assert (CONFIG.parent / "docs/configuration.md").read_text(encoding="utf-8") == reference()
+    rows = [[cell.strip() for cell in row.split(" | ")] for row in reference().splitlines() if row.startswith("| `")]
+    keys = {row[0].strip("|` ") for row in rows}
+    assert keys >= set(Study.model_fields) - {"directory"} | set(ModelSpec.model_fields) - {"name"}
+    assert all(len(row) == 4 and row[3].strip("|") for row in rows if row[0] != "| `layout`")

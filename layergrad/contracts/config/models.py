@@ -15,9 +15,9 @@ Layer = Annotated[int, Field(ge=0)]
 class Segments(Strict):
     """First and last layer, counted from 0 and inclusive, of the early, mid and last part of a model."""
 
-    early: tuple[Layer, Layer]
-    mid: tuple[Layer, Layer]
-    last: tuple[Layer, Layer]
+    early: tuple[Layer, Layer] = Field(description="first and last layer of the early part")
+    mid: tuple[Layer, Layer] = Field(description="of the middle part")
+    last: tuple[Layer, Layer] = Field(description="of the last part")
 
     @model_validator(mode="after")
     def _one_after_the_other(self) -> "Segments":
@@ -34,11 +34,16 @@ class ModelWeights(Strict):
     source: Source | None = Field(
         default=None, description="weights and tokenizer: hub repository, directory, GGUF file"
     )
-    weights: Literal["pretrained", "random"] = "pretrained"
+    weights: Literal["pretrained", "random"] = Field(
+        default="pretrained",
+        description="random: drawn by the seed, for the source's configuration or an architecture",
+    )
     architecture: dict[str, Any] | None = Field(default=None, description="for random weights: a transformers config")
     tokenizer: Source | None = Field(default=None, description="where the source has no tokenizer of its own")
     seed: Seed = Field(default=0, description="for random weights")
-    trust_remote_code: bool = False
+    trust_remote_code: bool = Field(
+        default=False, description="run the Python code that the source brings; only for sources that you trust"
+    )
 
     @model_validator(mode="after")
     def _weights_have_an_origin(self) -> "ModelWeights":
@@ -54,8 +59,10 @@ class ModelWeights(Strict):
 class ModelSpec(ModelWeights):
     """``models/<model>.yaml``."""
 
-    title: str
-    dtype: Literal["float32", "float64", "bfloat16", "float16"] = "float32"
+    title: str = Field(description="its name in figures, tables and report")
+    dtype: Literal["float32", "float64", "bfloat16", "float16"] = Field(
+        default="float32", description="of weights and arithmetic; spectra are in float64 from float32 or more"
+    )
     attention: Literal["auto", "sdpa", "eager"] = Field(
         default="auto", description="auto: sdpa, or eager where the model has no sdpa"
     )
@@ -63,9 +70,13 @@ class ModelSpec(ModelWeights):
         default="auto", description="auto: a CUDA GPU, else MPS, else the CPU"
     )
     device_map: Literal["auto"] | None = Field(default=None, description="auto: the layers over all CUDA GPUs")
-    prompt: Literal["plain", "chat"] = "plain"
+    prompt: Literal["plain", "chat"] = Field(
+        default="plain", description="plain: instruction, newline, response; chat: the tokenizer's chat template"
+    )
     modules: Modules | None = Field(default=None, description="where the projections are, if not at a known place")
-    segments: Segments | None = None
+    segments: Segments | None = Field(
+        default=None, description="if not given, the paper's for 26, 28, 32 and 42 layers, thirds for all others"
+    )
     base: SafeName | None = Field(default=None, description="the model it was tuned from")
     untrained_of: SafeName | None = Field(
         default=None,
@@ -73,7 +84,7 @@ class ModelSpec(ModelWeights):
         "one itself",
     )
     released_as: SafeName | None = Field(default=None, description="its folder in the authors' released statistics")
-    licence: str
+    licence: str = Field(description="of the weights; the report lists it")
     note: str | None = Field(default=None, description="what a reader of the report must know of these weights")
     memory_mb: PositiveInt = Field(description="declared peak memory of one gradient job, an estimate")
     gpus: int = Field(default=0, ge=0, description="GPUs that one gradient job asks a cluster for")

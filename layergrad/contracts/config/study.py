@@ -33,11 +33,11 @@ class Gradients(Strict):
 class Study(Strict):
     """A study file, with the model and task files that it names already loaded."""
 
-    name: SafeName
-    title: str
+    name: SafeName = Field(description="of the folder in results/")
+    title: str = Field(description="of the report")
     models: list[ModelSpec] = Field(min_length=1)
     tasks: list[TaskSpec] = Field(min_length=1)
-    seed: Seed = 0
+    seed: Seed = Field(default=0, description="of the choice of samples, irrelevant responses and resampling")
     limit: StrictPositiveInt | None = Field(
         default=None, description="at most so many samples of each response, where the task files ask for more"
     )
@@ -47,20 +47,28 @@ class Study(Strict):
     controls: list[Control] = Field(
         default=[], description="responses that are measured once more with a confound removed"
     )
-    max_length: PositiveInt = 1024
-    paper_compat: bool = False
-    irrelevant: Literal["length_matched", "shuffled"] = "length_matched"
+    max_length: PositiveInt = Field(
+        default=1024, description="tokens of prompt and response; what is longer is cut off, and counted as truncated"
+    )
+    paper_compat: bool = Field(default=False, description="token ids and loss mask of the paper's released code")
+    irrelevant: Literal["length_matched", "shuffled"] = Field(
+        default="length_matched",
+        description="how irrelevant responses are made: each sentence replaced by one nearest in length, or sentences "
+        "pooled, shuffled and dealt out as in the paper",
+    )
     length_tokenizer: str | None = Field(
         default=None, description="the model whose tokens measure length; needed where responses are made or cut here"
     )
     released: LocalPath | None = Field(
         default=None, description="a folder with the authors' released statistics, which take the place of measurements"
     )
-    projections: Literal["attention", "attention+mlp"] = "attention"
-    extremes: bool = True
+    projections: Literal["attention", "attention+mlp"] = Field(
+        default="attention", description="q, k, v and o; attention+mlp: also gate, up and down"
+    )
+    extremes: bool = Field(default=True, description="also the largest and smallest entry of each gradient")
     similarity: bool = Field(default=False, description="also the cosines between gradients of one response")
     noisy_above: float = Field(default=0.15, gt=0, description="standard error over mean above which a cell is flagged")
-    gradients: Gradients = Gradients()
+    gradients: Gradients = Field(default=Gradients(), description="how gradient jobs run")
     directory: Path = Field(exclude=True)
 
     @model_validator(mode="after")

@@ -25,13 +25,13 @@ Variant = Literal[VARIANTS]
 class RowField(Strict):
     """A field of the rows, taken byte for byte."""
 
-    field: str
+    field: str = Field(description="its name")
 
 
 class Given(Strict):
     """Responses that a source holds ready: rows of ``instruction`` and ``output``, matched by the prompt."""
 
-    source: SafeName
+    source: SafeName = Field(description="one of the task's sources")
 
 
 def _origin_tag(value: Any) -> str:
@@ -60,9 +60,9 @@ ResponseOrigin = Annotated[
 class VariantContent(Strict):
     """Where one variant's responses come from: rendered by a template, whose file is named, a field, or given."""
 
-    correct: ResponseOrigin
+    correct: ResponseOrigin = Field(description="a template's name, a field of the rows, or a source that has them")
     irrelevant: Given | None = Field(default=None, description="if not given, made from sentences of other rows")
-    incorrect: TemplateName | None = None
+    incorrect: TemplateName | None = Field(default=None, description="template of wrong responses to the same prompts")
     before_error: TemplateName | None = Field(
         default=None, description="the incorrect response up to its first wrong step"
     )
@@ -74,7 +74,7 @@ class VariantContent(Strict):
 
 
 class VariantSpec(VariantContent):
-    """The same, with what the estimate of time needs."""
+    """Where one variant's responses come from, and their typical length, for the estimate of time."""
 
     tokens: PositiveInt = Field(description="typical tokens of prompt and response")
 
@@ -82,18 +82,21 @@ class VariantSpec(VariantContent):
 class Samples(Strict):
     """How many samples of each response a variant takes."""
 
-    correct: StrictPositiveInt
-    irrelevant: StrictPositiveInt
-    incorrect: Annotated[int, Field(ge=0, strict=True)] = 0
+    correct: StrictPositiveInt = Field(description="responses as they are")
+    irrelevant: StrictPositiveInt = Field(description="responses that belong to other prompts")
+    incorrect: Annotated[int, Field(ge=0, strict=True)] = Field(default=0, description="wrong responses")
 
 
 class TaskContent(Strict):
     """All that a task's samples depend on besides its sources."""
 
     name: TaskName
-    family: Family
-    licence: str
-    reader: Literal[tuple(OPTIONS)] = "rows"
+    family: Family = Field(description="math and commonsense have variants of reasoning, knowledge variants of length")
+    licence: str = Field(description="of the data; the report lists it")
+    reader: Literal[tuple(OPTIONS)] = Field(
+        default="rows",
+        description="rows: files of rows with any fields; pairs: of a prompt and a response; others: one data set each",
+    )
     options: dict[str, Any] = Field(default_factory=dict, description="what the reader needs to know")
     group: str | None = Field(default=None, description="a field; rows that share it never lend each other sentences")
     rows: list[SafeName] | None = Field(
@@ -102,7 +105,9 @@ class TaskContent(Strict):
     instruction: TextOrigin = Field(description="the prompt: a template, or a field as it is")
     answer: TextOrigin | None = Field(default=None, description="the bare answer, likewise")
     variants: dict[Variant, VariantContent] = Field(min_length=1)
-    samples: dict[Variant, Samples | StrictPositiveInt]
+    samples: dict[Variant, Samples | StrictPositiveInt] = Field(
+        description="by variant, how many; a bare number n means n correct and n irrelevant ones"
+    )
 
     @model_validator(mode="after")
     def _options_fit_the_reader(self) -> "TaskContent":
@@ -167,11 +172,11 @@ class TaskContent(Strict):
 class TaskSpec(TaskContent):
     """``tasks/<task>.yaml``."""
 
-    title: str
-    attribution: str
+    title: str = Field(description="its name in figures, tables and report")
+    attribution: str = Field(description="where the data are from; the report tells it")
     note: str | None = Field(default=None, description="what a reader of the report must know of these data")
-    sources: dict[SafeName, Source] = Field(min_length=1)
-    variants: dict[Variant, VariantSpec] = Field(min_length=1)
+    sources: dict[SafeName, Source] = Field(min_length=1, description="by a name of your choice, where the rows are")
+    variants: dict[Variant, VariantSpec] = Field(min_length=1, description="by variant, where its responses come from")
 
     @model_validator(mode="after")
     def _given_sources_are_there(self) -> "TaskSpec":
