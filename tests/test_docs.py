@@ -113,21 +113,25 @@ def test_the_programs_take_these_arguments(documented, parsers):
             assert program in OTHERS
 
 
+def commands_of(parser):
+    """The parsers of a program's commands by name; none for a program that has no commands."""
+    subparsers = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    return {name: inner for action in subparsers for name, inner in action.choices.items()}
+
+
 def options(parser):
     """All options of a parser and of its commands."""
-    found = set(parser._option_string_actions)
-    for action in parser._actions:
-        if isinstance(action, argparse._SubParsersAction):
-            found |= {option for inner in action.choices.values() for option in options(inner)}
-    return found
+    return set(parser._option_string_actions).union(*map(options, commands_of(parser).values()))
 
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
-def test_commands_inside_of_text_have_options_that_there_are(page, parsers):
+def test_commands_inside_of_text_are_there_and_so_are_their_options(page, parsers):
     for program, *arguments in spoken(page):
         given = {argument.partition("=")[0] for argument in arguments if re.match("--?[a-z]", argument)}
         if program in parsers:
             assert given <= options(parsers[program]), (program, arguments)
+            there = commands_of(parsers[program])
+            assert not there or arguments[0] in there, (program, arguments)
         if program == "make":
             assert {argument for argument in arguments if "=" not in argument} <= targets(), arguments
 
@@ -164,6 +168,8 @@ def reader(tmp_path_factory, tiny_model_folder):
     write_text(project.folder / "config/models/smollm2-135m-instruct.yaml", tiny)
     for place in ("[tiny-llama]", "length_tokenizer: tiny-llama"):
         project.change("config/config.yaml", place, place.replace("tiny-llama", "smollm2-135m-instruct"))
+    project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math]")
+    project.change("config/config.yaml", "shards: 2", "shards: 1")
     write_text(project.folder / "tests/data/tokenizer/chat_template.jinja", CHAT)
     shutil.copytree(tiny_model_folder, project.folder / "my-model")
     write_text(project.folder / "my-model/chat_template.jinja", CHAT)
