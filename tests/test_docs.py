@@ -52,8 +52,8 @@ NOT_RUN = {
         CLUSTER,
     ),
     "HF_HUB_OFFLINE=1 snakemake --workflow-profile profiles/slurm --configfile config/paper.yaml": (None, CLUSTER),
-    "snakemake --cores 2 --configfile config/paper.yaml prefetch": (
-        "snakemake -n --cores 2 --configfile config/paper.yaml -- prefetch",
+    "snakemake --cores 2 prefetch --configfile config/paper.yaml": (
+        "snakemake -n --cores 2 prefetch --configfile config/paper.yaml",
         "downloads ten models; tests/test_prefetch.py prefetches from a hub of its own",
     ),
 }
@@ -106,7 +106,9 @@ def parsers():
 def test_the_programs_take_these_arguments(documented, parsers):
     for program, *arguments in calls(documented):
         if program in parsers:
-            parsers[program].parse_args(arguments)
+            taken = vars(parsers[program].parse_args(arguments))
+            # It takes whatever stands behind it up to the next option, targets too.
+            assert all(file.suffix == ".yaml" for file in taken.get("configfile") or [])
         elif program == "make":
             assert set(arguments) <= targets()
         else:
