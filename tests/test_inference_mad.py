@@ -9,7 +9,7 @@ from scipy import integrate, optimize, stats
 
 from benchmarks.coverage import Structure, covers, draw_pair, log_ratio, pairs, percentile_bootstrap, structures
 from layergrad.statistics.curves import roughness
-from layergrad.statistics.inference import mad_estimate, mad_log_ratio, noise_corrected_mad
+from layergrad.statistics.inference import mad_estimate, mad_log_ratio, noise_corrected_mad, over_mean
 from layergrad.statistics.inference.mad import PART, SHORTFALL, mad_bounds, signed_steps
 
 pytestmark = pytest.mark.slow  # some 13,000 simulated studies
@@ -173,6 +173,37 @@ def test_the_correction_takes_most_of_the_bias_away():
         plain = np.mean([roughness(one.mean(axis=0)) for one in drawn]) - structure.mad
         corrected = np.mean([noise_corrected_mad(one) for one in drawn]) - structure.mad
         assert abs(corrected) < plain / 2.5
+
+
+def test_samples_over_their_mean_are_those_whose_mean_is_the_quotient(two):
+    samples, _ = two
+    found = over_mean(samples)
+    assert found.mean(axis=0) == pytest.approx(samples.mean(axis=0) / samples.mean())
+    nudged = samples.copy()
+    nudged[2] += 1e-6 * (samples[2] - samples.mean(axis=0))  # what one sample more of its kind does to the quotient
+    change = nudged.mean(axis=0) / nudged.mean() - samples.mean(axis=0) / samples.mean()
+    assert (found[2] - found.mean(axis=0)) / len(samples) == pytest.approx(change * 1e6, rel=1e-4)
+    assert np.isnan(over_mean(np.zeros((4, 3)))).all()
+
+
+@pytest.mark.parametrize("n", [16, 48])
+@pytest.mark.parametrize("noise", ["of the level", "common"])
+def test_the_interval_over_the_mean_has_the_errors_of_the_mean_in_it(noise, n):
+    curves = 4 * np.exp(-np.arange(30) / 5) + 0.3, 2 * np.exp(-np.arange(30) / 12) + 0.5
+    truth = math.log(roughness(curves[0]) / curves[0].mean()) - math.log(roughness(curves[1]) / curves[1].mean())
+    generator, found, fixed = np.random.default_rng(15), [], []
+    for _ in range(REPLICATIONS):
+        if noise == "common":
+            sides = [Structure(curve, 0.1, 0.6).draw(generator, n) for curve in curves]
+        else:
+            sides = [curve + generator.normal(0, 0.6, (n, 1)) + generator.normal(0, 0.02, (n, 30)) for curve in curves]
+        found.append(mad_log_ratio(*map(over_mean, sides)))
+        fixed.append(mad_log_ratio(*(side / side.mean() for side in sides)))
+    assert np.mean([covers(one, truth) for one in found]) >= 0.93
+    if noise == "common":
+        assert np.median([one.high - one.low for one in found]) < np.median([one.high - one.low for one in fixed])
+    else:
+        assert np.mean([covers(one, truth) for one in fixed]) < 0.3  # as if the mean were known
 
 
 @pytest.mark.parametrize("n", [16, 64])

@@ -85,7 +85,15 @@ def test_tables_hold_the_numbers_of_the_statistics(made):
     assert mad["segment"].tolist() == ["early", "mid", "last", "all"] * (len(mad) // 4)
     steps = read_table(root / "statistics" / "mad.parquet").query("quantity == 'nuclear_norm' and projection == 'o'")
     both = mad.merge(steps, on=["model", "task", "variant", "response", "segment"], validate="1:1")
-    assert both["o"].tolist() == pytest.approx(both["mad"].tolist(), rel=1e-5, nan_ok=True)
+    for column, name in {
+        "o": "mad",
+        "o_corrected": "corrected_mad",
+        "o_corrected_low": "corrected_low",
+        "o_corrected_high": "corrected_high",
+        "o_over_mean": "relative_mad",
+    }.items():
+        assert both[column].tolist() == pytest.approx(both[name].tolist(), rel=1e-5, nan_ok=True)
+    assert not [column for column in mad if "error" in column]
     cells = len(MODELS) * (len(REASONING) + len(KNOWLEDGE))
     assert len(pd.read_csv(root / "tables" / "mad.csv")) == 4 * cells
     assert len(pd.read_csv(root / "tables" / "relative_difference.csv")) == len(MODELS) * 4 * (4 + 4)
@@ -156,6 +164,17 @@ def test_counts_are_whole_and_what_does_not_exist_is_a_dash():
         "truncated": ["1234", "-"],
         "mean words": ["1230", "-"],
         "median tokens": ["12.5", "1234"],
+    }
+
+
+def test_raw_and_corrected_mad_stand_side_by_side_with_an_interval():
+    table = pd.DataFrame({"segment": ["all", "early"], "q": [0.2, 0.1], "q_corrected": [0.15, None]})
+    table = table.assign(q_corrected_low=[0.1, None], q_corrected_high=[0.1777, None], q_over_mean=[0.4, 0.3])
+    assert for_people(table).to_dict("list") == {
+        "segment": ["all", "early"],
+        "q raw": ["0.200", "0.100"],
+        "q corrected": ["0.150 [0.100, 0.178]", "-"],
+        "q raw / mean": ["0.400", "0.300"],
     }
 
 

@@ -1,13 +1,14 @@
 """The findings say what the numbers say: an effect, its absence, its reverse."""
 
 import numpy as np
+import pandas as pd
 import pytest
 from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.paths import STATISTICS
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_table, write_table
 from layergrad.report.findings import Numbers, findings
-from layergrad.report.findings.numbers import direction_of
+from layergrad.report.findings.numbers import around, direction_of
 from layergrad.statistics.compute import collect_statistics, compute_statistics
 
 RESPONSES = ("correct", "irrelevant", "incorrect")
@@ -17,6 +18,8 @@ SIZE = "Are gradients larger where a response reasons less?"
 ROUGHNESS = "Do gradients differ more from layer to layer where a response reasons less?"
 RELATIVE = "Do they differ more from layer to layer relative to their size, too?"
 EARLY = "Which layers have the larger gradients, the early or the last ones?"
+LENGTH = "Does length alone, without reasoning, change the size?"
+LENGTH_ROUGHNESS = "Does length alone change how gradients differ from layer to layer?"
 POPULARITY = "Are gradients larger for unpopular topics than for popular ones?"
 IRRELEVANT = "Do gradients tell correct reasoning from irrelevant text?"
 INCORRECT = "Do gradients tell correct from mistaken reasoning?"
@@ -47,7 +50,9 @@ def test_an_effect_is_told(tmp_path):
     told = findings_of(tmp_path, Task(scale=scale, layers=9, spread=0.05))
     way = "no reasoning → simplified reasoning → detailed reasoning"
     assert told[SIZE].answer == f"Yes. Along {way}, the mean nuclear norm falls at every step in all 4 comparisons."
-    assert told[ROUGHNESS].answer.startswith(f"Yes. Along {way}, the mean step between layers (MAD) falls")
+    assert told[ROUGHNESS].answer.startswith(
+        f"Yes. Along {way}, the mean step between layers (MAD, corrected for noise) falls"
+    )
     assert told[IRRELEVANT].answer.startswith("In part.")
     assert "4 of 4 (detailed reasoning)" in told[IRRELEVANT].answer
     assert "irrelevant responses larger in 4 of 4 projections" in told[IRRELEVANT].evidence[2]
@@ -115,14 +120,41 @@ def test_a_number_that_is_not_known_is_no_verdict_and_not_counted(tmp_path):
     assert told_of(tables)[SIZE].answer == "No verdict: no comparison has a known error."
 
 
-def test_samples_of_their_own_stay_unpaired(tmp_path):
-    cells = {("unpopular", "correct"): 8, ("popular_100", "correct"): 8}
-    task = Task("wiki", "knowledge", cells, scale={("unpopular", "correct"): 1.3}, layers=9, spread=0.05)
-    tables = statistics_of(tmp_path, task)
-    tables["variant_differences"] = tables["variant_differences"].iloc[:0]
-    line = told_of(tables, "wiki")[POPULARITY].evidence[0]
-    assert line.startswith("Wiki, unpopular → popular 100, on 8 and 8 responses, no sample shared: q")
-    assert "(falls)" in line
+def test_samples_of_their_own_are_compared_unpaired(tmp_path):
+    cells = {("popular_100", "correct"): 8, ("popular_500", "correct"): 8}
+    task = Task("wiki", "knowledge", cells, scale={("popular_100", "correct"): 2.0}, layers=9, spread=0.05)
+    paths = task.write(tmp_path / "in")
+    for path in paths.values():
+        table = read_table(path)
+        table.loc[table["variant"] == "popular_500", "sample_id"] += "f"
+        table.to_parquet(path)
+    told = told_of(computed(paths, tmp_path, task), "wiki")
+    for question in (LENGTH, LENGTH_ROUGHNESS):
+        assert told[question].answer.startswith("Yes.")
+        line = told[question].evidence[0]
+        assert line.startswith("Wiki, popular 100 → popular 500, on 8 and 8 responses, no sample shared: q")
+        assert line.count("(falls)") == 4
+
+
+def test_a_change_of_roughness_counts_where_its_interval_leaves_out_none(tmp_path):
+    tables = statistics_of(tmp_path, Task(scale=FALLING, layers=9, spread=0.05))
+    table = tables["variant_differences"]
+    row = table.query(
+        "quantity == 'mad' and response == 'correct' and from_variant == 'none' and to_variant == 'simplified'"
+        " and projection == 'q'"
+    ).index.item()
+    line = told_of(tables)[ROUGHNESS].evidence[0]
+    means = " → ".join(f"{table.loc[row, name]:#.3g}" for name in ("mean_from", "mean_to"))
+    assert f"q {means} (falls); k" in line
+    table.loc[row, ["low", "high"]] = [-np.inf, np.inf]
+    told = told_of(tables)[ROUGHNESS]
+    assert "(stays level); k" in told.evidence[0]
+    assert "falls at every step in 3" in told.answer
+    assert "not counted" not in told.answer
+    table.loc[row, ["low", "high"]] = [-np.inf, -0.1]
+    assert "(falls); k" in told_of(tables)[ROUGHNESS].evidence[0]
+    table.loc[row, ["low", "high"]] = np.nan
+    assert "1 comparison without a known error not counted." in told_of(tables)[ROUGHNESS].answer
 
 
 def test_a_kind_of_response_that_failed_altogether_is_named_and_left_out(tmp_path):
@@ -178,21 +210,31 @@ def test_noisy_means_and_failed_responses_are_told(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("differences", "errors", "direction"),
+    ("low", "high", "direction"),
     [
-        ([-1, -1], [0.1, 0.1], "falls"),
-        ([1, 1], [0.1, 0.1], "rises"),
-        ([0.1, -0.1], [0.1, 0.1], "stays level"),
-        ([-1, 0.1], [0.1, 0.1], "falls, then stays level"),
-        ([-1, 1], [0.1, 0.1], "falls, then rises"),
-        ([-0.19], [0.1], "stays level"),
-        ([-0.21], [0.1], "falls"),
-        ([-2], [np.nan], None),
-        ([np.nan], [0.1], None),
-        ([-1, np.inf], [0.1, 0.1], None),
-        ([-1, -1], [0.1, np.inf], None),
+        ([-2, -2], [-1, -1], "falls"),
+        ([1, 1], [2, 2], "rises"),
+        ([-1, -3], [3, 1], "stays level"),
+        ([-2, -1], [-1, 1], "falls, then stays level"),
+        ([-2, 1], [-1, 2], "falls, then rises"),
+        ([-2], [0], "stays level"),
+        ([0], [2], "stays level"),
+        ([-np.inf], [np.inf], "stays level"),
+        ([-np.inf, 0.1], [-0.1, np.inf], "falls, then rises"),
+        ([np.nan], [1], None),
+        ([-2, -2], [-1, np.nan], None),
     ],
 )
-def test_directions(differences, errors, direction):
-    assert direction_of(np.array(differences, float), np.array(errors, float)) == direction
-    assert direction_of(differences, errors) == direction
+def test_directions(low, high, direction):
+    assert direction_of(np.array(low, float), np.array(high, float)) == direction
+    assert direction_of(low, high) == direction
+
+
+def test_a_difference_counts_from_two_standard_errors_on():
+    low, high = around(pd.Series([-0.21, -0.19, 0.21, 1.0]), pd.Series([0.1, 0.1, 0.1, np.nan]))
+    assert [direction_of([one], [other]) for one, other in zip(low, high, strict=True)] == [
+        "falls",
+        "stays level",
+        "rises",
+        None,
+    ]

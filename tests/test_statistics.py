@@ -2,11 +2,12 @@
 
 import itertools
 import math
-from statistics import stdev
+from statistics import NormalDist, mean, stdev
 
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from synthetic_tables import KNOWLEDGE, Task
 
 from layergrad.contracts.errors import UserError
@@ -16,6 +17,8 @@ from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_facts, 
 from layergrad.statistics.compute import collect_statistics, compute_statistics
 from layergrad.statistics.curves import mad
 from layergrad.statistics.differences import absolute, relative_difference, signed
+from layergrad.statistics.inference import mad_log_ratio
+from layergrad.statistics.inference.mad import SHORTFALL
 from layergrad.statistics.measured import read_measured
 
 SMALL = {("none", "correct"): 5, ("none", "irrelevant"): 4, ("detailed", "correct"): 1, ("detailed", "irrelevant"): 1}
@@ -109,41 +112,68 @@ def relative_mad_of(curve):
     return mad_of(curve) / (sum(curve) / len(curve))
 
 
-ROUGHNESS = [("mad", "standard_error", mad_of), ("relative_mad", "relative_standard_error", relative_mad_of)]
+def bounds_of(curves):
+    """Step by step: the MAD that does not overstate, the same with the most it may be short by, and the plain one."""
+    steps = list(zip(*([y - x for x, y in itertools.pairwise(curve)] for curve in curves), strict=True))
+    means, errors = [mean(step) for step in steps], [stdev(step) / math.sqrt(len(step)) for step in steps]
+    normal = NormalDist()
+    below = mean(
+        m * (2 * normal.cdf(2 * m / e) - 1) - 4 * e * normal.pdf(2 * m / e) for m, e in zip(means, errors, strict=True)
+    )
+    return below, below + SHORTFALL * mean(errors), mean(map(abs, means))
 
 
-@pytest.mark.parametrize(("column", "error", "number"), ROUGHNESS)
-def test_roughness_and_its_error_are_those_of_plain_draws_of_responses(tmp_path, column, error, number):
+def corrected_of(curves):
+    """Corrected MAD and the ends of its interval, each response left out in turn."""
+    n, whole = len(curves), bounds_of(curves)
+    without = [bounds_of([*curves[:i], *curves[i + 1 :]]) for i in range(n)]
+    jackknife = [math.sqrt((n - 1) ** 2 / n) * stdev(found) for found in zip(*without, strict=True)]
+    t = stats.t.ppf(0.975, n - 1)
+    low, *high = (end + side * t * e for end, side, e in zip(whole, (-1, 1, 1), jackknife, strict=True))
+    low, high, below = max(low, 0.0), max(min(high), 0.0), max(whole[0], 0.0)
+    middle = (below + min(below + whole[1] - whole[0], whole[2])) / 2
+    return min(max(middle, low), high), low, high
+
+
+def test_roughness_and_its_interval_are_those_of_plain_loops(tmp_path):
     task = Task(cells={("none", "correct"): 6}, layers=9, spread=0.3)
     table = statistics_of(task.write(tmp_path), tmp_path / "s")["mad"].query("quantity == 'nuclear_norm'")
     table = table.set_index(["projection", "segment"])
     samples = norms_of(task, "none", "correct", "k")
-    counts = np.random.default_rng(3).multinomial(6, [1 / 6] * 6, size=200).tolist()
     for segment, layers in {"all": slice(0, 9), "early": slice(0, 3), "mid": slice(3, 6), "last": slice(6, 9)}.items():
-        row = table.loc[("k", segment)]
-        assert row[column] == pytest.approx(number(mean_of(samples)[layers]))
-        drawn = [number(mean_of(repeated(samples, count))[layers]) for count in counts]
-        assert row[error] == pytest.approx(stdev(drawn))
+        row, part = table.loc[("k", segment)], [curve[layers] for curve in samples]
+        assert row["n"] == 6
+        assert row["mad"] == pytest.approx(mad_of(mean_of(part)))
+        assert row["relative_mad"] == pytest.approx(relative_mad_of(mean_of(part)))
+        corrected = row[["corrected_mad", "corrected_low", "corrected_high"]].tolist()
+        assert corrected == pytest.approx(corrected_of(part))
+        assert corrected[0] < row["mad"]
+
+
+def test_the_corrected_mad_is_null_below_three_responses(small):
+    *_, statistics = small
+    table = statistics["mad"].query("quantity == 'nuclear_norm'").set_index("variant")
+    assert table.loc["detailed", ["corrected_mad", "corrected_low", "corrected_high"]].isna().all(axis=None)
+    assert table.loc["detailed", "mad"].notna().all()
+    assert table.loc["none"].query("n == 3")["corrected_mad"].notna().all()
+
+
+@pytest.mark.slow
+def test_the_interval_of_mad_has_the_truth_in_it_and_the_raw_one_is_above(tmp_path):
+    shape = [1.5 - layer / 6 + 0.2 * (layer % 2) for layer in range(6)]
+    truth = [height * mad_of(shape) for height in (1.0, 0.9, 2.2, 1.4)]
+    covered, raw = [], []
+    for seed in range(40):
+        task = Task(cells={("none", "correct"): 12}, layers=6, spread=1.2, seed=seed)
+        rows = mad(read_measured(**task.write(tmp_path)), {"all": range(6)}).query("quantity == 'nuclear_norm'")
+        covered.append((rows["corrected_low"] <= truth) & (truth <= rows["corrected_high"]))
+        raw.append(rows["mad"].tolist())
+    assert np.mean(covered) > 0.9
+    assert (np.mean(raw, axis=0) > 1.05 * np.array(truth)).all()
 
 
 def repeated(samples, counts):
     return [sample for sample, count in zip(samples, counts, strict=True) for _ in range(count)]
-
-
-def test_the_bootstrap_error_of_mad_is_null_for_one_response(small):
-    *_, statistics = small
-    errors = statistics["mad"][["variant", "standard_error", "relative_standard_error"]].set_index("variant")
-    assert errors.loc["detailed"].isna().all(axis=None)
-
-
-def test_the_bootstrap_error_of_mad_is_the_scatter_of_repeated_studies(tmp_path):
-    found, errors = [], []
-    for seed in range(40):
-        task = Task(cells={("none", "correct"): 30}, layers=6, spread=0.3, seed=seed)
-        row = mad(read_measured(**task.write(tmp_path)), {"all": range(6)}, 0).query("quantity == 'nuclear_norm'")
-        found.append(row["mad"].tolist())
-        errors.append(row["standard_error"].tolist())
-    assert np.mean(errors, axis=0) == pytest.approx(np.std(found, axis=0, ddof=1), rel=0.35)
 
 
 STEPS = {("none", "correct"): 8, ("simplified", "correct"): 5, ("detailed", "correct"): 3, ("none", "irrelevant"): 4}
@@ -178,38 +208,73 @@ def test_variants_are_compared_on_the_samples_that_both_have(steps):
         assert row["standard_error"] == pytest.approx(stdev(differences) / math.sqrt(n))
 
 
-def distance_of(curve):
-    return abs(curve[0])
+def sides_of(steps, row):
+    """The norms of both variants of a row on the samples that they share."""
+    task, _, _ = steps
+    pair = row["from_variant"], row["to_variant"]
+    n = min(STEPS[variant, "correct"] for variant in pair)
+    return [norms_of(task, variant, "correct", row["projection"])[:n] for variant in pair]
 
 
-@pytest.mark.parametrize(
-    ("quantity", "number"), [("mad", mad_of), ("relative_mad", relative_mad_of), ("early_late_distance", distance_of)]
-)
-def test_the_error_of_a_difference_of_curves_draws_the_same_samples_on_both_sides(steps, quantity, number):
-    task, _, statistics = steps
+def over_mean_of(curves):
+    """Curves of a relative size each, less what that size adds to the mean curve, over the mean of the mean curve."""
+    curve = mean_of(curves)
+    size = mean(curve)
+    return [[(x + y - mean(own) / size * y) / size for x, y in zip(own, curve, strict=True)] for own in curves]
+
+
+@pytest.mark.parametrize("quantity", ["mad", "relative_mad"])
+def test_roughness_is_compared_by_the_log_ratio_of_corrected_mads(steps, quantity):
+    *_, statistics = steps
     for row in statistics["variant_differences"].query("quantity == @quantity").to_dict("records"):
-        pair = row["from_variant"], row["to_variant"]
-        n = min(STEPS[variant, "correct"] for variant in pair)
-        sides = [norms_of(task, variant, "correct", row["projection"])[:n] for variant in pair]
-        if quantity == "early_late_distance":
-            sides = [[[math.log(sum(c[:2]) / sum(c[4:]))] for c in side] for side in sides]
+        one, other = sides_of(steps, row)
+        if quantity == "relative_mad":
+            one, other = over_mean_of(one), over_mean_of(other)
+        means = corrected_of(one)[0], corrected_of(other)[0]
+        assert (row["mean_from"], row["mean_to"]) == pytest.approx(means)
+        assert row["difference"] == pytest.approx(means[1] - means[0])
+        assert math.isnan(row["standard_error"])
+        ratio = mad_log_ratio(np.array(other), np.array(one))
+        told = [row["log_ratio"], row["low"], row["high"]]
+        assert told == pytest.approx([ratio.estimate, ratio.low, ratio.high])
+
+
+def test_the_error_of_a_difference_of_distances_draws_the_same_samples_on_both_sides(steps):
+    *_, statistics = steps
+    for row in statistics["variant_differences"].query("quantity == 'early_late_distance'").to_dict("records"):
+        sides = [[math.log(sum(c[:2]) / sum(c[4:])) for c in side] for side in sides_of(steps, row)]
+        n = len(sides[0])
         counts = np.random.default_rng(3).multinomial(n, [1 / n] * n, size=200).tolist()
-        drawn = [number(mean_of(repeated(sides[1], c))) - number(mean_of(repeated(sides[0], c))) for c in counts]
-        one, other = (number(mean_of(side)) for side in sides)
-        assert (row["mean_from"], row["mean_to"]) == pytest.approx((one, other))
-        assert row["difference"] == pytest.approx(other - one)
-        assert row["standard_error"] == pytest.approx(stdev(drawn))
+        one, other = ([abs(mean(repeated(side, count))) for count in counts] for side in sides)
+        means = [abs(mean(side)) for side in sides]
+        assert (row["mean_from"], row["mean_to"]) == pytest.approx(means)
+        assert row["difference"] == pytest.approx(means[1] - means[0])
+        assert row["standard_error"] == pytest.approx(stdev(y - x for x, y in zip(one, other, strict=True)))
+        assert math.isnan(row["low"])
 
 
-def test_variants_without_a_common_sample_have_no_row(tmp_path):
-    task = Task(cells=STEPS, layers=3)
+def test_variants_without_a_common_sample_are_compared_over_all_of_each(tmp_path):
+    task = Task(cells=STEPS, layers=4, spread=0.3)
     paths = task.write(tmp_path)
     for path in paths.values():
         table = read_table(path)
         table.loc[table["variant"] == "detailed", "sample_id"] += "f"
         table.to_parquet(path)
     table = statistics_of(paths, tmp_path / "s")["variant_differences"]
-    assert set(zip(table["from_variant"], table["to_variant"], strict=True)) == {("none", "simplified")}
+    counts = table.drop_duplicates(["from_variant", "to_variant"])[["n", "n_from", "n_to"]].to_numpy().tolist()
+    assert counts == [[5, 5, 5], [0, 8, 3], [0, 5, 3]]
+    rows = table.query("from_variant == 'none' and to_variant == 'detailed' and projection == 'v'")
+    rows = rows.set_index("quantity")
+    a, b = (norms_of(task, variant, "correct", "v") for variant in ("none", "detailed"))
+    means = [[mean(curve) for curve in side] for side in (a, b)]
+    norm = rows.loc["nuclear_norm"]
+    assert (norm["mean_from"], norm["mean_to"]) == pytest.approx([mean(side) for side in means])
+    assert norm["standard_error"] == pytest.approx(math.sqrt(sum(stdev(side) ** 2 / len(side) for side in means)))
+    ratio = mad_log_ratio(np.array(b), np.array(a), paired=False)
+    assert rows.loc["mad", ["log_ratio", "low", "high"]].tolist() == pytest.approx(
+        [ratio.estimate, ratio.low, ratio.high]
+    )
+    assert math.isnan(rows.loc["early_late_distance", "standard_error"])
 
 
 def test_early_over_last_is_of_each_response_first(steps):

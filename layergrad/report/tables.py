@@ -35,6 +35,7 @@ HEADINGS = {
     "n_answer_missing": "answer missing",
 }
 _ERROR = "_standard_error"
+_CORRECTED, _LOW, _HIGH = "_corrected", "_corrected_low", "_corrected_high"
 _RELATIVE = "_over_mean"
 _BASE = "_base"
 
@@ -100,12 +101,13 @@ def _second_hand(steps: pd.DataFrame, differences: pd.DataFrame) -> pd.DataFrame
 
 
 def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFrame:
-    """One row a key in the order given; for each projection its value and standard error and, where the table has
-    them, its flag; after these, where the table has it, the same relative to the size."""
+    """One row a key in the order given; for each projection its value and, where the table has them, its standard
+    error and flag; after these, where the table has it, the same corrected for noise, then relative to the size."""
     plain = {"": value, _ERROR: "standard_error", "_noisy": "noisy"}
-    relative = {_RELATIVE: f"relative_{value}", _RELATIVE + _ERROR: "relative_standard_error"}
+    corrected = {_CORRECTED: f"corrected_{value}", _LOW: "corrected_low", _HIGH: "corrected_high"}
+    relative = {_RELATIVE: f"relative_{value}"}
     wide = table[key].drop_duplicates().set_index(key)
-    for columns in (plain, relative):
+    for columns in (plain, corrected, relative):
         for projection in table["projection"].unique():
             part = table[table["projection"] == projection].set_index(key)
             for suffix, column in columns.items():
@@ -115,16 +117,19 @@ def _by_projection(table: pd.DataFrame, key: list[str], value: str) -> pd.DataFr
 
 
 def for_people(table: pd.DataFrame) -> pd.DataFrame:
-    """The same table as text: value ± standard error in one column, three digits, headings in words; * marks noise."""
+    """The same table as text: a value with its error or interval in one column, three digits, headings in words."""
     shown = {}
     for name in table.columns:
-        if name.endswith((_ERROR, "_noisy")):
+        if name.endswith((_ERROR, "_noisy", _LOW, _HIGH)):
             continue
         texts = [_text(value, name) for value in table[name]]
         if name + _ERROR in table:
             errors = table[name + _ERROR]
             flags = table.get(name + "_noisy", pd.Series(False, index=table.index))
             texts = [_with_error(*cell) for cell in zip(texts, errors, flags, strict=True)]
+        if name.endswith(_CORRECTED):
+            ends = (table[name.removesuffix(_CORRECTED) + end] for end in (_LOW, _HIGH))
+            texts = [_with_interval(*cell) for cell in zip(texts, *ends, strict=True)]
         shown[_heading(name, table)] = texts
     return pd.DataFrame(shown)
 
@@ -133,7 +138,9 @@ def _heading(name: str, table: pd.DataFrame) -> str:
     """A column's name in words."""
     if name == "response" and "absolute" in table:
         return "against"
-    words = HEADINGS.get(name, name).replace(_RELATIVE, " / mean")
+    if name + _CORRECTED in table:
+        return f"{name} raw"
+    words = HEADINGS.get(name, name).replace(_RELATIVE, " raw / mean")
     return (f"{words.removesuffix(_BASE)}, base" if words.endswith(_BASE) else words).replace("_", " ")
 
 
@@ -149,6 +156,10 @@ def _with_error(text: str, error: float, noisy: bool) -> str:
     if pd.notna(error):
         text = f"{text} ± {number(error, 2)}"
     return f"{text} *" if noisy else text
+
+
+def _with_interval(text: str, low: float, high: float) -> str:
+    return text if pd.isna(low) else f"{text} [{number(low)}, {number(high)}]"
 
 
 def write_tables(statistics: dict[str, str | Path], folder: str | Path, bases: dict[str, str]) -> None:

@@ -8,8 +8,8 @@ import pandas as pd
 from layergrad.contracts.paths import STATISTICS
 from layergrad.contracts.tables import read_facts, read_table, write_statistics
 from layergrad.statistics.cells import cells
-from layergrad.statistics.curves import DRAWS, curves, early_over_last, layer_means, mad
-from layergrad.statistics.differences import relative_difference, relative_difference_layers
+from layergrad.statistics.curves import curves, early_over_last, layer_means, mad
+from layergrad.statistics.differences import DRAWS, relative_difference, relative_difference_layers
 from layergrad.statistics.measured import CELL, read_measured
 from layergrad.statistics.segments import segments
 from layergrad.statistics.variants import variant_differences
@@ -37,7 +37,7 @@ def compute_statistics(
     tables = {
         "cells": cells(measured),
         "curves": curves(measured),
-        "mad": mad(measured, parts, seed),
+        "mad": mad(measured, parts),
         "layer_means": layer_means(measured, parts, noisy_above),
         "early_over_last": early_over_last(measured, parts),
         "variant_differences": variant_differences(measured, parts, seed),

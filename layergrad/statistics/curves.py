@@ -5,10 +5,8 @@ import itertools
 import numpy as np
 import pandas as pd
 
+from layergrad.statistics.inference import mad_estimate
 from layergrad.statistics.measured import CELL, QUANTITIES, Measured
-
-DRAWS = 200
-"""Seeded draws of every resampled number."""
 
 
 def curves(measured: Measured) -> pd.DataFrame:
@@ -39,37 +37,32 @@ def layer_means(measured: Measured, parts: dict[str, range], noisy_above: float)
     return table.assign(noisy=table["mean"].notna() & ~steady)
 
 
-def mad(measured: Measured, parts: dict[str, range], seed: int) -> pd.DataFrame:
+def mad(measured: Measured, parts: dict[str, range]) -> pd.DataFrame:
     """Mean absolute difference of neighbouring layers of the mean curve, by cell, projection, segment and quantity.
 
     MAD = 1/(N-1) sum_i |s_(i+1) - s_i| on the curve averaged over responses; a step between two segments belongs to
-    neither, and a segment without a step has none. It scales with the size of what is measured, so ``relative_mad`` is
-    MAD over the mean of the same curve and layers. The standard errors are the spread over seeded bootstrap draws of
-    the responses, null for a single one.
+    neither, and a segment without a step has none. ``mad`` is that of the curve as it is, which noise makes too large;
+    ``corrected_mad`` is ``mad_estimate`` with the ends of its 95 % interval, null below three responses. MAD scales
+    with the size of what is measured, so ``relative_mad`` is ``mad`` over the mean of the same curve and layers.
     """
     rows = []
     for quantity in QUANTITIES:
         for cell, values in measured.values(quantity).groupby(level=CELL, observed=True):
             for projection in values.columns.unique("projection"):
                 samples = values[projection].to_numpy(float)
-                for segment, row in _mad_by_segment(samples, parts, seed).items():
-                    rows.append((*cell, projection, segment, quantity, len(samples), *row))
-    errors = ["mad", "standard_error", "relative_mad", "relative_standard_error"]
-    columns = ["projection", "segment", "quantity", "n", "first_layer", "last_layer", *errors]
-    return pd.DataFrame(rows, columns=[*CELL, *columns])
+                key = (*cell, projection)
+                rows += [(*key, segment, quantity, *_mads(samples, layers)) for segment, layers in parts.items()]
+    numbers = ["n", "first_layer", "last_layer", "mad", "corrected_mad", "corrected_low", "corrected_high"]
+    return pd.DataFrame(rows, columns=[*CELL, "projection", "segment", "quantity", *numbers, "relative_mad"])
 
 
-def _mad_by_segment(samples: np.ndarray, parts: dict[str, range], seed: int) -> dict[str, tuple]:
-    """First and last layer, then MAD and relative MAD, each with its error; ``samples`` is responses x layers."""
-    curve, drawn = mean_curve(samples), resampled(samples, seed)
-    found = {}
-    for segment, layers in parts.items():
-        numbers = []
-        for number in (roughness, roughness_over_mean):
-            whole, draws = (number(some[..., layers.start : layers.stop]) for some in (curve, drawn))
-            numbers += [whole, draws.std(ddof=1) if len(samples) > 1 else np.nan]
-        found[segment] = (*((layers[0], layers[-1]) if layers else (None, None)), *numbers)
-    return found
+def _mads(samples: np.ndarray, layers: range) -> tuple:
+    """Of responses x layers: n, first and last layer; MAD, the corrected one with its interval, MAD over the mean."""
+    samples = samples[:, layers.start : layers.stop]
+    curve, corrected = mean_curve(samples), mad_estimate(samples)
+    ends = (layers[0], layers[-1]) if layers else (None, None)
+    mads = (roughness(curve), corrected.estimate, corrected.low, corrected.high, roughness_over_mean(curve))
+    return (len(samples), *ends, *mads)
 
 
 def roughness(curves: np.ndarray) -> np.ndarray:
@@ -78,11 +71,9 @@ def roughness(curves: np.ndarray) -> np.ndarray:
     return steps.mean(axis=-1) if steps.shape[-1] else np.full(curves.shape[:-1], np.nan)[()]
 
 
-def roughness_over_mean(curves: np.ndarray) -> np.ndarray:
-    """MAD of curves over their mean; null where there is no step or the mean is zero."""
-    steps = np.asarray(roughness(curves))
-    mean = curves.mean(axis=-1) if curves.shape[-1] else np.zeros(steps.shape)
-    return np.divide(steps, mean, out=np.full(steps.shape, np.nan), where=mean != 0)[()]
+def roughness_over_mean(curve: np.ndarray) -> float:
+    """MAD of a curve over its mean; null where there is no step or the mean is zero."""
+    return float(roughness(curve) / curve.mean()) if len(curve) > 1 and curve.mean() else np.nan
 
 
 def early_over_last(measured: Measured, parts: dict[str, range]) -> pd.DataFrame:
@@ -111,18 +102,6 @@ def log_early_over_last(values: pd.DataFrame, parts: dict[str, range]) -> pd.Dat
 
 def mean_curve(samples: np.ndarray) -> np.ndarray:
     """Mean over responses of responses x layers, null values left out; null where there are no others."""
-    return _weighted_mean(samples, np.ones((1, len(samples))))[0]
-
-
-def resampled(samples: np.ndarray, seed: int) -> np.ndarray:
-    """Mean curves, draws x layers, of responses drawn with replacement."""
-    n = len(samples)
-    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=DRAWS)
-    return _weighted_mean(samples, counts)
-
-
-def _weighted_mean(samples: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Weights (draws x responses) times samples (responses x layers), over the weights of the values that are there."""
     there = ~np.isnan(samples)
-    total = weights @ there
-    return np.divide(weights @ np.where(there, samples, 0), total, out=np.full(total.shape, np.nan), where=total > 0)
+    n, total = there.sum(axis=0), np.where(there, samples, 0).sum(axis=0)
+    return np.divide(total, n, out=np.full(n.shape, np.nan), where=n > 0)

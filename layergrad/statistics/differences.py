@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.files import text_sha256
-from layergrad.statistics.curves import DRAWS
 from layergrad.statistics.measured import RESPONSE, Measured
+
+DRAWS = 200
+"""Seeded draws of every resampled number."""
 
 REFERENCE = "correct"
 PAIR = ["sample_id", "replicate"]

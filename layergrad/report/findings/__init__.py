@@ -12,13 +12,10 @@ __all__ = ["Finding", "Numbers", "findings"]
 
 def findings(numbers: Numbers) -> list[Finding]:
     """All findings that the tasks of the study allow, in the order of the report."""
-    norm = chains.Thing("the mean nuclear norm", numbers.size(), numbers.differences("nuclear_norm"))
-    name = "nuclear_norm_over_loss"
-    over_loss = chains.Thing("the mean nuclear norm over loss", numbers.size(name), numbers.differences(name))
-    mad = chains.Thing("the mean step between layers (MAD)", numbers.roughness(), numbers.differences("mad"))
-    relative = chains.Thing(
-        "MAD over the mean of its curve", numbers.roughness("relative_mad"), numbers.differences("relative_mad")
-    )
+    norm = chains.Thing("the mean nuclear norm", numbers.differences("nuclear_norm"))
+    over_loss = chains.Thing("the mean nuclear norm over loss", numbers.differences("nuclear_norm_over_loss"))
+    mad = chains.Thing("the mean step between layers (MAD, corrected for noise)", numbers.differences("mad"))
+    relative = chains.Thing("corrected MAD over the mean of its curve", numbers.differences("relative_mad"))
     every = [
         chains.along_chain(numbers, chains.REASONING_SIZE, norm),
         chains.along_chain(numbers, chains.REASONING_OVER_LOSS, over_loss),

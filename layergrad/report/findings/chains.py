@@ -33,10 +33,9 @@ class Chain:
 
 @dataclass(frozen=True)
 class Thing:
-    """What goes along a chain: how it is called, its mean in every variant, its differences on shared samples."""
+    """What goes along a chain: how it is called, and how it differs from variant to variant."""
 
     words: str
-    means: pd.DataFrame
     differences: pd.DataFrame
 
 
@@ -73,16 +72,16 @@ def along_chain(numbers: Numbers, chain: Chain, thing: Thing) -> Finding | None:
     """How ``thing`` goes along the chain over correct responses, in every task that has two of its variants."""
     templated = numbers.templated()
     directions, evidence, aside, taken = [], [], [], set()
-    for (model, task), part in by_task(thing.means[thing.means["response"] == "correct"]):
-        shared = thing.differences.query("model == @model and task == @task")
-        present = [variant for variant in chain.variants if variant in set(part["variant"])]
+    for (model, task), part in by_task(thing.differences):
+        there = {*part["from_variant"], *part["to_variant"]}
+        present = [variant for variant in chain.variants if variant in there]
         own = [variant for variant in present if (task, variant) not in templated]
         if len(own) > 1:
-            steps = _steps(part, shared, own)
+            steps = _steps(part, own)
             directions += _directions(steps)
             taken |= set(own)
             evidence += _step_lines(numbers.where(model, task), steps)
-        steps = _steps(part, shared, present).items()
+        steps = _steps(part, present).items()
         aside += _step_lines(
             numbers.where(model, task), {pair: step for pair, step in steps if not set(pair) <= set(own)}
         )
@@ -93,37 +92,18 @@ def along_chain(numbers: Numbers, chain: Chain, thing: Thing) -> Finding | None:
     return Finding(chain.question, answer, evidence, aside)
 
 
-def _steps(part: pd.DataFrame, shared: pd.DataFrame, variants: list[str]) -> dict[tuple[str, str], pd.DataFrame]:
-    """From each variant to the next, by projection: both means, their difference and its standard error.
-
-    On the samples that both variants have, with the error of the paired difference; where they share none, over all of
-    each, with the errors of the two means added in squares.
-    """
-    steps = {}
-    for one, other in itertools.pairwise(variants):
-        paired = shared[(shared["from_variant"] == one) & (shared["to_variant"] == other)].set_index("projection")
-        steps[one, other] = _unpaired(part, one, other) if paired.empty else paired
-    return steps
-
-
-def _unpaired(part: pd.DataFrame, one: str, other: str) -> pd.DataFrame:
-    a, b = (part[part["variant"] == variant].set_index("projection") for variant in (one, other))
-    return pd.DataFrame(
-        {
-            "n_from": a["n"],
-            "n_to": b["n"],
-            "mean_from": a["mean"],
-            "mean_to": b["mean"],
-            "difference": b["mean"] - a["mean"],
-            "standard_error": np.hypot(a["standard_error"], b["standard_error"]),
-        }
-    ).loc[a.index]
+def _steps(part: pd.DataFrame, variants: list[str]) -> dict[tuple[str, str], pd.DataFrame]:
+    """From each variant to the next, by projection: both means, and the interval of what changes."""
+    return {
+        (one, other): part[(part["from_variant"] == one) & (part["to_variant"] == other)].set_index("projection")
+        for one, other in itertools.pairwise(variants)
+    }
 
 
 def _directions(steps: dict[tuple[str, str], pd.DataFrame]) -> list[str | None]:
     """Which way every projection goes along the steps."""
     projections = next(iter(steps.values())).index
-    numbers = [step.reindex(projections)[["difference", "standard_error"]].to_numpy(float) for step in steps.values()]
+    numbers = [step.reindex(projections)[["low", "high"]].to_numpy(float) for step in steps.values()]
     return [direction_of(*by_projection.T) for by_projection in np.stack(numbers, axis=1)]
 
 
@@ -133,7 +113,7 @@ def _step_lines(where: str, steps: dict[tuple[str, str], pd.DataFrame]) -> list[
     for (one, other), step in steps.items():
         told = [
             f"{row.Index} {_arrow([number(row.mean_from), number(row.mean_to)])} "
-            f"({direction_of([row.difference], [row.standard_error]) or NONE})"
+            f"({direction_of([row.low], [row.high]) or NONE})"
             for row in step.itertuples()
         ]
         lines.append(f"{where}, {_arrow([VARIANTS[one], VARIANTS[other]])}, {_basis(step)}: {'; '.join(told)}")
@@ -141,7 +121,7 @@ def _step_lines(where: str, steps: dict[tuple[str, str], pd.DataFrame]) -> list[
 
 
 def _basis(step: pd.DataFrame) -> str:
-    if "n" in step:
+    if step["n"].any():
         return f"on {counted(int(step['n'].max()), 'shared sample')}"
     return f"on {int(step['n_from'].max())} and {int(step['n_to'].max())} responses, no sample shared"
 

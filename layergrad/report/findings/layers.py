@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.keys import REASONING_VARIANTS
-from layergrad.report.findings.numbers import NO_ERROR, NO_VERDICT, Finding, Numbers, direction_of, passes
+from layergrad.report.findings.numbers import NO_ERROR, NO_VERDICT, Finding, Numbers, around, direction_of, passes
 from layergrad.report.words import NONE, VARIANTS, counted, number
 
 
@@ -61,5 +61,6 @@ def _ratio_lines(numbers: Numbers, table: pd.DataFrame) -> list[str]:
 
 
 def _ratio_word(row: tuple) -> str:
-    word = direction_of([row.log_ratio], [row.standard_error])
+    low, high = around(row.log_ratio, row.standard_error)
+    word = direction_of([low], [high])
     return {"rises": "early larger", "falls": "last larger", "stays level": "alike within the error", None: NONE}[word]

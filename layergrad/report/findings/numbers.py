@@ -33,22 +33,21 @@ class Numbers:
     tasks: dict[str, str]
     noisy_above: float
 
-    def size(self, quantity: str = "nuclear_norm") -> pd.DataFrame:
-        """Mean of a quantity over all layers."""
-        table = self.tables["layer_means"]
-        return table[(table["quantity"] == quantity) & (table["segment"] == "all")]
-
-    def roughness(self, kind: str = "mad") -> pd.DataFrame:
-        """MAD of the mean nuclear-norm curve over all layers, or ``relative_mad``, that over the mean of the curve."""
-        table = self.tables["mad"].query("quantity == 'nuclear_norm' and segment == 'all'")
-        error = "standard_error" if kind == "mad" else "relative_standard_error"
-        kept = [name for name in table.columns if "mad" not in name and "standard_error" not in name]
-        return table[kept].assign(mean=table[kind], standard_error=table[error])
+    def size(self) -> pd.DataFrame:
+        """Mean nuclear norm over all layers."""
+        return self.tables["layer_means"].query("quantity == 'nuclear_norm' and segment == 'all'")
 
     def differences(self, quantity: str) -> pd.DataFrame:
-        """From variant to variant on the samples that both have, correct responses."""
+        """From variant to variant, correct responses: a change counts where ``low`` to ``high`` leaves out zero.
+
+        That is the 95 % interval of the log ratio where the table has one, else so many standard errors.
+        """
         table = self.tables["variant_differences"]
-        return table[(table["quantity"] == quantity) & (table["response"] == "correct")]
+        table = table[(table["quantity"] == quantity) & (table["response"] == "correct")]
+        if quantity in ("mad", "relative_mad"):
+            return table
+        low, high = around(table["difference"], table["standard_error"])
+        return table.assign(low=low, high=high)
 
     def where(self, model: str, task: str) -> str:
         """Name of a task, and of the model if there are several."""
@@ -61,16 +60,21 @@ class Numbers:
         return {(task, variant) for task, variant, origin in rows if "template" in origin.split(", ")}
 
 
-def direction_of(differences: Sequence[float], errors: Sequence[float]) -> str | None:
+def direction_of(low: Sequence[float], high: Sequence[float]) -> str | None:
     """``falls``, ``rises`` or ``stays level`` if every step does, else each step's word: ``falls, then stays level``.
 
-    A step that does not pass twice its standard error is level. None where a difference or an error is not known.
+    A step is level if its interval, from ``low`` to ``high``, has zero in it. None where an end is not known.
     """
-    if not np.isfinite([differences, errors]).all():
+    low, high = np.asarray(low, float), np.asarray(high, float)
+    if np.isnan([low, high]).any():
         return None
-    signs = np.where(passes(differences, errors), np.sign(differences), 0)
-    words = [{-1: "falls", 0: "stays level", 1: "rises"}[int(sign)] for sign in signs]
+    words = np.select([high < 0, low > 0], ["falls", "rises"], "stays level").tolist()
     return words[0] if len(set(words)) == 1 else ", then ".join(words)
+
+
+def around(values: pd.Series, errors: pd.Series) -> tuple[pd.Series, pd.Series]:
+    """Ends of the interval of ``ERRORS`` standard errors on either side of values."""
+    return values - ERRORS * errors, values + ERRORS * errors
 
 
 def passes(values: Sequence[float], errors: Sequence[float]) -> np.ndarray:

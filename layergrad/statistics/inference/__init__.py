@@ -2,7 +2,7 @@
 
 from layergrad.statistics.inference.estimate import Estimate, equivalence, false_discovery
 from layergrad.statistics.inference.lengths import LengthLaw, length_law
-from layergrad.statistics.inference.mad import mad_estimate, mad_log_ratio, noise_corrected_mad
+from layergrad.statistics.inference.mad import mad_estimate, mad_log_ratio, noise_corrected_mad, over_mean
 from layergrad.statistics.inference.means import (
     paired_log_ratio,
     paired_mean,
@@ -23,6 +23,7 @@ __all__ = [
     "mad_log_ratio",
     "noise_corrected_mad",
     "noise_floor",
+    "over_mean",
     "paired_log_ratio",
     "paired_mean",
     "paired_means",

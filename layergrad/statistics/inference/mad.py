@@ -107,6 +107,17 @@ def mad_log_ratio(a: np.ndarray, b: np.ndarray, *, paired: bool = True) -> Estim
     return _estimate(n, estimate, low, high, 2 * stats.t.sf(apart, n - 1), t)
 
 
+def over_mean(samples: np.ndarray) -> np.ndarray:
+    """Samples (n, layers) without nulls for the MAD over the mean of its own curve; null for a mean of zero.
+
+    Their mean curve is that of ``samples`` over its mean, and their scatter is to first order the quotient's (the delta
+    method): what a sample adds to the curve, less the curve times what it adds to the mean.
+    """
+    curve, size = samples.mean(axis=0), samples.mean(axis=1, keepdims=True)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return (samples + (1 - size / size.mean()) * curve) / size.mean()
+
+
 def mad_bounds(samples: np.ndarray) -> MadBounds:
     """The three estimates from ``samples`` (n, layers) without nulls, at least three units and two layers."""
     n, steps = len(samples), np.diff(samples, axis=1)
