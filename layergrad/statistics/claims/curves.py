@@ -53,14 +53,13 @@ class Roughness(Comparison):
         """One result a projection."""
         _, (over, under) = case.values(self.groups, self.quantity)
         doubts = case.length_doubt([self.over], [self.under], self.quantity)
+        ratio = np.exp(self.expect.value) if isinstance(self.expect, Above) else 1.0
         found = []
         for i, projection in enumerate(case.responses.projections):
-            estimate = widened(mad_log_ratio(over[:, i], under[:, i]), doubts[i])
+            estimate = widened(mad_log_ratio(over[:, i], under[:, i], against=ratio), doubts[i])
             p, side = self.expect.judged(estimate)
-            if (
-                not doubts[i] and isinstance(self.expect, Above) and self.expect.value
-            ):  # its own test, against another ratio than one
-                p = mad_log_ratio(over[:, i], np.exp(self.expect.value) * under[:, i]).p
+            if ratio != 1 and not doubts[i]:  # the test of that ratio itself
+                p = estimate.p
             found.append(Result(projection, estimate, p, side))
         return found
 

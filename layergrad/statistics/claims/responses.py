@@ -50,15 +50,50 @@ class TaskResponses:
     """By (variant, response, control)."""
 
 
+@dataclass(frozen=True)
+class Texts:
+    """What is told of the responses to one task by their texts, which all models read."""
+
+    path: Path
+    family: str
+    n_units: int
+    """Samples of the task."""
+    templated: frozenset[str]
+    """Variants of which a template wrote correct responses."""
+    rows: pd.DataFrame
+    """By the key: ``unit``, the place of the sample, and ``distinct``, whether the text is not the correct one."""
+
+
+def read_texts(data: str | Path) -> Texts:
+    """Read the table of the responses to one task."""
+    texts = _with_plain_keys(_read(data, [*KEYS, *_TEXTS]))
+    outputs, units = texts["output"].str.strip(), pd.Index(sorted(texts["sample_id"].unique()))
+    correct = (texts["response"] == "correct") & (texts["control"] == "none") & (texts["replicate"] == 0)
+    own = outputs.set_axis(pd.MultiIndex.from_frame(texts[["sample_id", "variant"]]))
+    own = own[correct.to_numpy()].reindex(own.index).to_numpy()
+    made = texts[(texts["response"] == "correct") & (texts["provenance"] == "template")]
+    return Texts(
+        path=Path(data),
+        family=str(texts["family"].iloc[0]),
+        n_units=len(units),
+        templated=frozenset(made["variant"]),
+        rows=texts[list(KEYS)].assign(unit=units.get_indexer(texts["sample_id"]), distinct=outputs != own),
+    )
+
+
+def _with_plain_keys(frame: pd.DataFrame) -> pd.DataFrame:
+    """Tables with categories of their own cannot be joined."""
+    return frame.astype(dict.fromkeys(set(KEYS) - {"replicate"}, "str"))
+
+
 def read_responses(
-    gradients: str | Path, samples: str | Path, data: str | Path, similarity: str | Path | None = None
+    gradients: str | Path, samples: str | Path, texts: Texts, similarity: str | Path | None = None
 ) -> TaskResponses:
     """Read the tables of one model and task: the responses that ``statistics.measured`` uses, and the same values.
 
     It is five times as fast, since it relies on what ``write_table`` promises: all tables are in the order of the key,
     and a measured response has a row for every layer and projection. Raises ``UserError`` where that is not so.
     """
-    texts = _read(data, [*KEYS, *_TEXTS])
     columns = ["sample_id", "layer", "projection", *dict.fromkeys([*QUANTITIES, *_FINITE])]
     responses, spectra = _read(samples, [*KEYS, "loss", "n_response_tokens", "status"]), _read(gradients, columns)
     responses = responses[responses["status"] == "ok"].reset_index(drop=True)
@@ -66,13 +101,13 @@ def read_responses(
     values = _by_response(spectra, responses, projections, n_layers, gradients)
     finite = np.isfinite([values[name] for name in _FINITE]).all(axis=(0, 2, 3)) & np.isfinite(responses["loss"])
     cosines = _cosines(similarity, responses) if similarity else {}
-    responses = _with_texts(responses, texts, data)
+    responses = _with_texts(responses, texts)
     return TaskResponses(
-        family=str(texts["family"].iloc[0]),
-        n_units=texts["sample_id"].nunique(),
+        family=texts.family,
+        n_units=texts.n_units,
         projections=projections,
         n_layers=n_layers,
-        templated=_templated(texts),
+        templated=texts.templated,
         groups=dict(_groups(responses, finite.to_numpy(), values, cosines)),
     )
 
@@ -126,23 +161,13 @@ def _check_order(table: pd.DataFrame, responses: pd.DataFrame, places: list[tupl
         raise UserError(f"{path}: its rows are not those of the responses measured; remove it and run again")
 
 
-def _with_texts(responses: pd.DataFrame, texts: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+def _with_texts(responses: pd.DataFrame, texts: Texts) -> pd.DataFrame:
     """Add the place of each sample, and whether its text is another one than that of the correct response."""
-    responses, texts = (frame.astype(dict.fromkeys(set(KEYS) - {"replicate"}, "str")) for frame in (responses, texts))
-    merged = responses.merge(texts, on=list(KEYS), how="left", indicator="found")
+    merged = _with_plain_keys(responses).merge(texts.rows, on=list(KEYS), how="left", indicator="found")
     strangers = merged.loc[merged["found"] != "both", "sample_id"]
     if len(strangers):
-        raise UserError(f"{path}: has no response of sample {strangers.iloc[0]}, which was measured")
-    correct = texts[(texts["response"] == "correct") & (texts["control"] == "none") & (texts["replicate"] == 0)]
-    correct = correct.set_index(["sample_id", "variant"])["output"].str.strip()
-    own = correct.reindex(pd.MultiIndex.from_frame(merged[["sample_id", "variant"]])).to_numpy()
-    units = pd.Index(sorted(texts["sample_id"].unique()))
-    return merged.assign(unit=units.get_indexer(merged["sample_id"]), distinct=merged["output"].str.strip() != own)
-
-
-def _templated(texts: pd.DataFrame) -> frozenset[str]:
-    made = texts[(texts["response"] == "correct") & (texts["provenance"] == "template")]
-    return frozenset(made["variant"].astype(str))
+        raise UserError(f"{texts.path}: has no response of sample {strangers.iloc[0]}, which was measured")
+    return merged.astype({"unit": "int64", "distinct": "bool"})
 
 
 def _groups(

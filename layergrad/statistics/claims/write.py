@@ -13,7 +13,7 @@ from layergrad.statistics.claims.evaluate import evaluate
 from layergrad.statistics.claims.evidence import Evidence, MissingDataError
 from layergrad.statistics.claims.ledger import LEDGER
 from layergrad.statistics.claims.lengths import FittedLaw
-from layergrad.statistics.claims.responses import read_responses
+from layergrad.statistics.claims.responses import read_responses, read_texts
 from layergrad.statistics.claims.rows import Row, frame_of
 from layergrad.statistics.claims.words import control_entries, entries, latex, nested, summary, verdict_metrics
 
@@ -57,7 +57,7 @@ def read_evidence(
     gradients: list[str | Path], data: list[str | Path], models: list[dict[str, Any]], seed: int, similarity: bool
 ) -> Evidence:
     """All responses of a study."""
-    texts = {Path(path).stem: path for path in data}
+    texts = {Path(path).stem: read_texts(path) for path in data}
     responses = {}
     for path in map(Path, gradients):
         tables = [path.with_suffix(".samples.parquet"), texts[path.stem]]

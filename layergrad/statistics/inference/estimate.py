@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 CONFIDENCE = 0.95
 """Of every interval."""
@@ -37,7 +37,7 @@ def equivalence(estimate: Estimate, margin: float) -> float:
     inside = margin - abs(estimate.estimate)
     if estimate.standard_error == 0:
         return 0.0 if inside > 0 else 1.0
-    return float(stats.t.sf(inside / estimate.standard_error, estimate.dof))
+    return float(special.stdtr(estimate.dof, -inside / estimate.standard_error))
 
 
 def false_discovery(p: np.ndarray) -> np.ndarray:

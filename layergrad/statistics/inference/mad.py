@@ -10,7 +10,7 @@ has which error cannot be known (Cai and Low 2011), so that an interval has to c
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import optimize, special
 
 from layergrad.statistics.inference.estimate import CONFIDENCE, Estimate
 
@@ -52,6 +52,10 @@ class MadBounds:
         """Of the three (3, 3), by the jackknife, which is not too small on average (Efron and Stein 1981)."""
         return self.shared(self)
 
+    def times(self, ratio: float) -> "MadBounds":
+        """Those of a curve ``ratio`` times as high."""
+        return MadBounds(ratio * self.values, ratio * self.influence)
+
     def shared(self, other: "MadBounds") -> np.ndarray:
         """Covariance (3, 3) with those of another curve of the same units."""
         return self.influence.T @ other.influence / (self.n * (self.n - 1))
@@ -73,18 +77,18 @@ def mad_estimate(samples: np.ndarray) -> Estimate:
     if not _enough(samples):
         return Estimate(len(samples), *[np.nan] * 7)
     bounds = mad_bounds(samples)
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, bounds.n - 1)
+    t = special.stdtrit(bounds.n - 1, (1 + CONFIDENCE) / 2)
     reach = t * np.sqrt(np.diag(bounds.covariance))
     low, high = max(bounds.values[0] - reach[0], 0.0), max((bounds.values + reach)[1:].min(), 0.0)
     return _estimate(bounds.n, bounds.middle, low, high, np.nan, t)
 
 
-def mad_log_ratio(a: np.ndarray, b: np.ndarray, *, paired: bool = True) -> Estimate:
+def mad_log_ratio(a: np.ndarray, b: np.ndarray, *, paired: bool = True, against: float = 1.0) -> Estimate:
     """Log of the true MAD of ``a`` over that of ``b``, both (n, layers); ``paired``: row i of both is the same unit.
 
     The ends are those of Fieller (1954) for a ratio, each with the estimates that make it widest, so that an end is
-    infinite where noise may be all of a MAD. ``p`` is of equal MADs and below 0.05 exactly where the interval leaves
-    out zero. Against another ratio r, give ``r * b``. ``standard_error`` is from the wider half of the interval.
+    infinite where noise may be all of a MAD. ``p`` is of a true ratio of ``against`` and below 0.05 exactly where the
+    interval leaves out its log. ``standard_error`` is from the wider half of the interval.
     A curve without steps and without noise has no ratio.
     """
     a, b = (np.asarray(side, float) for side in (a, b))
@@ -99,12 +103,13 @@ def mad_log_ratio(a: np.ndarray, b: np.ndarray, *, paired: bool = True) -> Estim
     if first.middle == 0 or second.middle == 0:
         return Estimate(n, np.nan, -np.inf, np.inf, np.nan, 1.0, np.inf, n - 1)
     shared = first.shared(second) if paired else np.zeros((3, 3))
-    t = stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    t = special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     with np.errstate(divide="ignore"):
         low, high = np.log(_least(first, second, shared, t)), -np.log(_least(second, first, shared.T, t))
         estimate = np.log(first.middle / second.middle)
+    second, shared = second.times(against), against * shared
     apart = max(_errors_above(first, second, shared), _errors_above(second, first, shared.T), 0.0)
-    return _estimate(n, estimate, low, high, 2 * stats.t.sf(apart, n - 1), t)
+    return _estimate(n, estimate, low, high, 2 * special.stdtr(n - 1, -apart), t)
 
 
 def over_mean(samples: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Means and log ratios, of the same units on both sides or of different ones."""
 
 import numpy as np
-from scipy import stats
+from scipy import special, stats
 
 from layergrad.statistics.inference.estimate import CONFIDENCE, Estimate
 from layergrad.statistics.inference.resamples import Resamples
@@ -36,7 +36,7 @@ def paired_means(d: np.ndarray, resamples: Resamples) -> list[Estimate]:
         error, effect = deviation / np.sqrt(n), mean / deviation
     as_far = np.abs(resamples.flips @ values) >= np.abs(total) * (1 - 1e-9)
     p = np.where(n > 1, (1 + as_far.sum(axis=0)) / (1 + len(as_far)), np.nan)
-    half = error * stats.t.ppf((1 + CONFIDENCE) / 2, n - 1)
+    half = error * special.stdtrit(n - 1, (1 + CONFIDENCE) / 2)
     columns = (n, mean, mean - half, mean + half, effect, p, error, n - 1)
     return [Estimate(int(row[0]), *map(float, row[1:])) for row in zip(*columns, strict=True)]
 
