@@ -15,7 +15,7 @@ Change = Callable[[Samples, str], np.ndarray]
 """From responses and the name of a quantity to changed values (n, projections, layers) of it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Control:
     """One control. ``needs`` are traits of a comparison, all of which it must have for the control to mean anything."""
 

@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import ClassVar
 
 import numpy as np
@@ -168,6 +169,7 @@ def family_name(model: str) -> str:
     return _SIZE.sub("*", model)
 
 
+@lru_cache(maxsize=64)  # a model's are compared with those of every other one
 def _mean_curves(case: Case, group: Group) -> np.ndarray:
     """Log mean curves at common depths, (1 + draws, projections, depths), the first one of the data as they are."""
     units, (values,) = case.values([group], "nuclear_norm")

@@ -34,7 +34,7 @@ class Group:
         return replace(self, of="base")
 
 
-@dataclass
+@dataclass(eq=False)
 class Evidence:
     """A study's responses by (model, task), facts of its models by name (``base``, ``untrained_of``, ``segments``)."""
 
