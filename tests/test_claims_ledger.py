@@ -17,7 +17,7 @@ from layergrad.contracts.paths import CLAIMS
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SAMPLES, SIMILARITY, read_table, write_table
 from layergrad.statistics.claims.controls import CONTROLS
 from layergrad.statistics.claims.ledger import LEDGER
-from layergrad.statistics.claims.responses import QUANTITIES, read_responses
+from layergrad.statistics.claims.responses import QUANTITIES, read_responses, read_texts
 from layergrad.statistics.claims.verdicts import VERDICTS
 from layergrad.statistics.claims.write import write_claims
 from layergrad.statistics.measured import read_measured
@@ -173,6 +173,10 @@ def test_metrics_are_the_verdicts_and_their_counts(written):
     assert sum(metrics["counts"].values()) == len(LEDGER)
 
 
+def responses_of(paths):
+    return read_responses(paths["gradients"], paths["samples"], read_texts(paths["data"]))
+
+
 def test_the_ledger_reads_what_the_statistics_read(tmp_path):
     task = Task(cells={("none", "correct"): 6, ("none", "irrelevant"): 5, ("detailed", "correct"): 4}, layers=7)
     paths = task.write(tmp_path)
@@ -186,7 +190,7 @@ def test_the_ledger_reads_what_the_statistics_read(tmp_path):
     spectra.loc[broken & (spectra["response"] == "correct"), "nuclear_norm"] = np.inf
     write_table(samples, paths["samples"], MEASURED_SAMPLES, {})
     write_table(spectra, paths["gradients"], GRADIENTS, {})
-    measured, found = read_measured(**paths), read_responses(**paths)
+    measured, found = read_measured(**paths), responses_of(paths)
     assert found.groups["none", "correct", "none"].units.tolist() == [0, 4, 5]
     for quantity in QUANTITIES:
         truth = measured.values(quantity)
@@ -206,7 +210,7 @@ def test_replicates_of_a_sample_are_averaged(tmp_path):
     for name, frame, schema in zip(("data", "samples", "gradients"), frames, SCHEMAS, strict=True):
         write_table(frame, paths[name], schema, {})
     single = task.frames()[2].query("sample_id == @first and projection == 'q'")["nuclear_norm"].to_numpy()
-    found = read_responses(**paths).groups["none", "correct", "none"]
+    found = responses_of(paths).groups["none", "correct", "none"]
     assert found.values["nuclear_norm"].shape == (4, 4, 3)
     assert found.values["nuclear_norm"][0, 0] == pytest.approx(2 * single, rel=1e-6)
 
@@ -220,7 +224,7 @@ def test_tables_that_do_not_belong_together_are_an_error_in_one_line(tmp_path):
     paths = task.write(tmp_path)
     write_table(task.frames()[2].iloc[1:], paths["gradients"], GRADIENTS, {})
     with pytest.raises(UserError, match="not those of the responses measured") as error:
-        read_responses(**paths)
+        responses_of(paths)
     assert "\n" not in str(error.value)
 
 

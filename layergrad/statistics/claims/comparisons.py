@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 import numpy as np
 
@@ -204,12 +205,18 @@ class FartherElsewhere(Farther):
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
         near = self.near.of(case)
-        far = np.concatenate([self.far.of(other) for other in case.elsewhere("reasoning", self.far.groups)])
+        far = _scores_elsewhere(self.far, case)
         found = []
         for i, projection in enumerate(case.responses.projections):
             x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
             found.append(farther(projection, unpaired_mean(x, y), unpaired_mean(x, -y)))
         return found
+
+
+@lru_cache(maxsize=1)  # the contrasts of one claim and control have the same
+def _scores_elsewhere(score: Score, case: Case) -> np.ndarray:
+    """A score of the samples of all reasoning tasks, (samples, projections)."""
+    return np.concatenate([score.of(other) for other in case.elsewhere("reasoning", score.groups)])
 
 
 def farther(projection: str, less: Estimate, more: Estimate) -> Result:
