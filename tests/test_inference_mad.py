@@ -112,6 +112,9 @@ def test_p_and_interval_agree_and_a_scaled_side_moves_both():
     assert swapped.p == pytest.approx(plain.p)
     at_the_end = mad_log_ratio(left, math.exp(plain.low) * right)
     assert at_the_end.p == pytest.approx(0.05)
+    against = mad_log_ratio(left, right, against=math.exp(plain.low))
+    assert against.p == pytest.approx(0.05)
+    assert (against.estimate, against.low, against.high) == (plain.estimate, plain.low, plain.high)
     assert plain.p < 0.05
     assert plain.low > 0
 
