@@ -12,7 +12,7 @@ from layergrad.contracts.provenance import note_run
 from layergrad.contracts.runs import begin_run, check_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
-from layergrad.contracts.paths import CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
+from layergrad.contracts.paths import ASSETS, CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 from layergrad.released.layout import present
 

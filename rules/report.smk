@@ -33,7 +33,7 @@ rule draw_figures:
     params:
         model_title=lambda wildcards: STUDY.model(wildcards.model).title,
         task_title=lambda wildcards: STUDY.task(wildcards.task).title,
-        code=code_version("report/figures.py", "report/words.py"),
+        code=code_version("report/figures.py", "report/points.py", "report/words.py"),
     message:
         "Drawing the figures of {wildcards.task} on {wildcards.model}"
     script:
@@ -61,7 +61,7 @@ rule draw_base_instruct:
             STUDY.model(wildcards.model).title,
             STUDY.task(wildcards.task).title,
         ],
-        code=code_version("report/figures.py", "report/words.py"),
+        code=code_version("report/figures.py", "report/points.py", "report/words.py"),
     message:
         "Drawing {wildcards.model} against its base on {wildcards.task}"
     script:
@@ -113,7 +113,12 @@ rule write_report:
         PATHS.report / "method.html",
         PATHS.report / "claims.html",
         [PATHS.report / task_page(task) for task in TASKS],
-        [PATHS.report / "figures" / Path(path).relative_to(PATHS.figures) for path in DRAWN["svg"]],
+        [
+            PATHS.report / "figures" / Path(path).relative_to(PATHS.figures).with_suffix(kind)
+            for path in DRAWN["svg"]
+            for kind in (".svg", ".csv")
+        ],
+        [PATHS.report / "assets" / name for name in ASSETS],
     log:
         PATHS.logs / "write_report.log",
     benchmark:

@@ -34,6 +34,9 @@ CLAIMS = (
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
 """Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
 
+ASSETS = ("vega.js", "vega-licences.txt", "charts.js")
+"""Files of ``report/assets/``: the plotting library, its licences, and the script that draws the charts with it."""
+
 TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct", "second_hand")
 """Tables of ``tables/``; each .csv, .md and .tex."""
 

@@ -18,6 +18,7 @@ from layergrad.contracts.files import whole_file
 from layergrad.contracts.keys import RESPONSES
 from layergrad.contracts.paths import FIGURES
 from layergrad.contracts.tables import read_table
+from layergrad.report.points import model_points, quantity_points, response_points, wants_log_scale
 from layergrad.report.words import PROJECTIONS, VARIANTS
 
 STYLE = {
@@ -86,10 +87,8 @@ def draw_base_instruct(base: str | Path, tuned: str | Path, folder: str | Path, 
 
     ``titles`` are those of the base, the tuned model and the task.
     """
-    sides = [read_table(path).assign(model=name) for path, name in ((base, "base"), (tuned, "tuned"))]
-    table = pd.concat(sides, ignore_index=True).query(
-        "control == 'none' and response == 'correct' and quantity == 'nuclear_norm'"
-    )
+    sides = {"base": base, "tuned": tuned}
+    table = model_points({name: read_table(path).query("control == 'none'") for name, path in sides.items()})
     rows, projections = list(table.groupby("variant", sort=False)), table["projection"].unique()
     with mpl.rc_context(STYLE):
         figure, grid = _grid([part for _, part in rows], projections, "model")
@@ -101,7 +100,7 @@ def draw_base_instruct(base: str | Path, tuned: str | Path, folder: str | Path, 
 
 def _projections(table: pd.DataFrame, quantity: str) -> Figure:
     """One row a response, one panel a variant, one line a projection, all on one scale: the paper's rows of panels."""
-    table = table[(table["quantity"] == quantity) & table["mean"].notna()]
+    table = quantity_points(table, quantity)
     if table.empty:
         return _message("These statistics do not have it.")
     variants = table["variant"].unique()
@@ -117,7 +116,7 @@ def _projections(table: pd.DataFrame, quantity: str) -> Figure:
         row[0].set_ylabel(f"{response} responses:\n{LABELS[quantity]}")
     for axes in grid[-1]:
         axes.set_xlabel("layer (0 = first)")
-    _scale(grid.flat, table)
+    _scale(grid.flat, table, logarithmic=quantity != "sigma1_ratio" and wants_log_scale(table))
     _legend(figure, grid.flat, {name: PROJECTIONS[name] for name in table["projection"].unique()})
     return figure
 
@@ -126,7 +125,7 @@ def _responses(pairs: pd.DataFrame) -> Figure:
     """One row a comparison on its own scale, of samples that have both responses; one column a projection."""
     if pairs.empty:
         return _message("No sample has both a correct and another response.")
-    table = _long(pairs)
+    table = response_points(pairs)
     rows, projections = list(table.groupby(["variant", "against"], sort=False)), table["projection"].unique()
     figure, grid = _grid([part for _, part in rows], projections, "response")
     for row, ((variant, response), _) in zip(grid, rows, strict=True):
@@ -145,20 +144,10 @@ def _grid(rows: list[pd.DataFrame], projections: np.ndarray, by: str) -> tuple[F
             line = part[part["projection"] == projection]
             _draw(axes, line, by)
             axes.set_title(f"{PROJECTIONS[projection]}, n = {line['n'].max()}")
-        _scale(row, part)
+        _scale(row, part, logarithmic=wants_log_scale(part))
     for axes in grid[-1]:
         axes.set_xlabel("layer (0 = first)")
     return figure, grid
-
-
-def _long(pairs: pd.DataFrame) -> pd.DataFrame:
-    """Both curves of each comparison, one below the other, as ``mean`` and ``standard_error`` of a ``response``."""
-    key = pairs[["variant", "projection", "layer", "n"]].assign(against=pairs["response"], quantity="nuclear_norm")
-    correct, other = (
-        key.assign(response=name, mean=pairs[f"mean_{side}"], standard_error=pairs[f"standard_error_{side}"])
-        for side, name in (("correct", "correct"), ("other", pairs["response"]))
-    )
-    return pd.concat([correct, other], ignore_index=True)
 
 
 def _message(text: str) -> Figure:
@@ -170,22 +159,19 @@ def _message(text: str) -> Figure:
 def _draw(axes: Axes, table: pd.DataFrame, by: str) -> None:
     """One line with a band of one standard error for each value of the column ``by``."""
     for place, (name, line) in enumerate(table.groupby(by, sort=False)):
-        layer, mean, error = (line[column].to_numpy(float) for column in ("layer", "mean", "standard_error"))
+        layer, mean, low, high = (line[column].to_numpy(float) for column in ("layer", "value", "low", "high"))
         every = max(1, len(layer) // 6)  # markers of the lines stand at different layers, so that none hides another
         axes.plot(layer, mean, label=name, markevery=(place * every // 4, every), **LOOKS[name])
-        axes.fill_between(layer, mean - error, mean + error, color=LOOKS[name]["color"], alpha=0.25, linewidth=0)
+        axes.fill_between(layer, low, high, color=LOOKS[name]["color"], alpha=0.25, linewidth=0)
 
 
-def _scale(panels: Iterable[Axes], table: pd.DataFrame) -> None:
-    """The panels' common scale: from 0, or logarithmic where most means (5 to 95 %) span more than a factor of 10."""
-    mean = table["mean"].to_numpy(float)
-    positive = mean[mean > 0]
-    spread = np.divide(*np.quantile(positive, [0.95, 0.05])) if positive.size else 1
-    top = np.nanmax(np.append(mean + table["standard_error"].fillna(0).to_numpy(float), 1e-12))
+def _scale(panels: Iterable[Axes], table: pd.DataFrame, *, logarithmic: bool) -> None:
+    """The panels' common scale: from 0, or logarithmic from the smallest mean."""
+    top = np.nanmax(np.append(table["high"].fillna(table["value"]).to_numpy(float), 1e-12))
     for axes in panels:
-        if spread > 10 and table["quantity"].iloc[0] != "sigma1_ratio":
+        if logarithmic:
             axes.set_yscale("log", nonpositive="clip")
-            axes.set_ylim(positive.min() / 1.3, top * 1.15)
+            axes.set_ylim(table["value"][table["value"] > 0].min() / 1.3, top * 1.15)
             axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
             axes.yaxis.set_major_formatter("{x:g}")
             axes.yaxis.set_minor_formatter(NullFormatter())

@@ -1,4 +1,4 @@
-"""The report: an index, a page for each task and one on the method, with their figures; static, without a network."""
+"""The report: an index, a page for each task and one on the method, with their charts; static, without a network."""
 
 import shutil
 from pathlib import Path
@@ -10,6 +10,8 @@ import pandas as pd
 from layergrad.contracts.files import whole_file, write_text
 from layergrad.contracts.paths import task_page
 from layergrad.contracts.tables import read_table
+from layergrad.report.assets import write_assets
+from layergrad.report.charts import add_charts, write_points
 from layergrad.report.claims_page import claims_of
 from layergrad.report.findings import Numbers, findings
 from layergrad.report.method import measured_on, verdicts
@@ -29,7 +31,8 @@ def write_report(
     diagnoses: list[str | Path] = (),
     claims: dict[str, str | Path] | None = None,
 ) -> None:
-    """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, and their figures.
+    """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, their figures as SVG
+    and CSV, and ``assets``, with which the pages draw them as charts.
 
     ``statistics`` are the study's tables by name; ``figures`` are SVG files ``<model>/<task>/<figure>.svg``; ``study``
     is the resolved study file as plain values; ``audits`` are tables of the texts of a model and task, ``diagnoses``
@@ -39,7 +42,9 @@ def write_report(
     tables = {name: read_table(file) for name, file in statistics.items()}
     numbers = _numbers(tables, study)
     audit = pd.concat([read_table(file) for file in audits], ignore_index=True) if audits else None
-    made = sections(study, numeric_tables(tables, tuned_from(study)), figures, audit)
+    bases = tuned_from(study)
+    made = sections(study, numeric_tables(tables, bases), figures, audit)
+    add_charts(made, tables, bases)
     warnings = warnings_of(audit, study)
     ledger = claims_of(claims, study) if claims else None
     summary = ledger["summary"] if ledger else []
@@ -49,12 +54,13 @@ def write_report(
     ]
     for task in study["tasks"]:
         own = [section for section in made if section["task"] is task]
-        context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], [])}
+        context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], []), "charts": _charts(own)}
         pages.append((task_page(task["name"]), "task", context))
     if ledger:
         pages.append(("claims.html", "claims", ledger))
     _write(pages, Path(folder), {"study": study, "menu": _menu(study, with_claims=bool(ledger))})
-    _copy_figures(made, Path(folder))
+    _write_figures(made, Path(folder))
+    write_assets(Path(folder) / "assets")
 
 
 def tuned_from(study: dict[str, Any]) -> dict[str, str]:
@@ -85,12 +91,23 @@ def _menu(study: dict[str, Any], with_claims: bool) -> list[tuple[str, str]]:
     return [("index.html", "Findings"), *claims, *tasks, ("method.html", "Method")]
 
 
-def _copy_figures(made: list[dict[str, Any]], folder: Path) -> None:
-    """The pages show copies, so that the folder can be given away as it is."""
+def _charts(own: list[dict[str, Any]]) -> dict[str, Any]:
+    """The charts of a page by the id of their figure."""
+    return {
+        f"{section['id']}.figure.{figure['name']}": figure["chart"]
+        for section in own
+        for figure in section["figures"]
+        if figure["chart"]
+    }
+
+
+def _write_figures(made: list[dict[str, Any]], folder: Path) -> None:
+    """Copies of the figures, so that the folder can be given away as it is, and the numbers of each beside it."""
     for section in made:
         for figure in section["figures"]:
             with whole_file(folder / figure["file"]) as temporary:
                 shutil.copyfile(figure["source"], temporary)
+            write_points(figure["points"], folder / figure["csv"])
 
 
 def _index(numbers: Numbers, made: list[dict[str, Any]], study: dict[str, Any]) -> dict[str, Any]:

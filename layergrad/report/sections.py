@@ -64,7 +64,7 @@ def _figures(there: dict[tuple[str, ...], Path], model: str, task: str) -> list[
             width, height = _size(there[parts])
             found.append(
                 {"name": name, "title": title, "source": there[parts], "file": "/".join(("figures", *parts))}
-                | {"width": width, "height": height}
+                | {"csv": "/".join(("figures", model, task, f"{name}.csv")), "width": width, "height": height}
             )
         elif name in FIGURES:
             raise UserError(f"the figure {'/'.join(parts)} is not among the {len(there)} given to the report")

@@ -1,0 +1,47 @@
+"""The points of the figures: one row a layer of a curve, with an interval of one standard error to either side.
+
+Every table has the columns of ``POINT`` after those that name the curve; ``low`` and ``high`` are null where a mean
+stands on a single response.
+"""
+
+import numpy as np
+import pandas as pd
+
+POINT = ["projection", "layer", "n", "value", "low", "high"]
+
+
+def quantity_points(curves: pd.DataFrame, quantity: str) -> pd.DataFrame:
+    """Mean curves of one quantity, by variant and response; without means that do not exist."""
+    table = curves[(curves["quantity"] == quantity) & curves["mean"].notna()]
+    return _points(table, ["variant", "response"])
+
+
+def response_points(pairs: pd.DataFrame) -> pd.DataFrame:
+    """Both mean nuclear-norm curves of each comparison, by variant, the response ``against`` correct, and response.
+
+    ``pairs`` is the table ``relative_difference_layers``: curves of the samples that have both responses.
+    """
+    key = pairs[["variant", "projection", "layer", "n"]].assign(against=pairs["response"])
+    sides = [
+        key.assign(response=name, mean=pairs[f"mean_{side}"], standard_error=pairs[f"standard_error_{side}"])
+        for side, name in (("correct", "correct"), ("other", pairs["response"]))
+    ]
+    return _points(pd.concat(sides, ignore_index=True), ["variant", "against", "response"])
+
+
+def model_points(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
+    """Mean nuclear-norm curves of correct responses, by variant and model; ``models`` are curves by name."""
+    table = pd.concat([curves.assign(model=name) for name, curves in models.items()], ignore_index=True)
+    return _points(table.query("response == 'correct' and quantity == 'nuclear_norm'"), ["variant", "model"])
+
+
+def _points(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:
+    low, high = table["mean"] - table["standard_error"], table["mean"] + table["standard_error"]
+    return table.assign(value=table["mean"], low=low, high=high)[[*key, *POINT]].reset_index(drop=True)
+
+
+def wants_log_scale(points: pd.DataFrame) -> bool:
+    """Whether most values (5 to 95 %) span more than a factor of 10."""
+    value = points["value"].to_numpy(float)
+    positive = value[value > 0]
+    return bool(positive.size) and bool(np.divide(*np.quantile(positive, [0.95, 0.05])) > 10)
