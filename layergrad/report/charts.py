@@ -8,22 +8,22 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.files import whole_file
-from layergrad.contracts.keys import RESPONSES
 from layergrad.report.points import model_points, quantity_points, response_points, wants_log_scale
-from layergrad.report.words import PROJECTIONS, VARIANTS, number
+from layergrad.report.words import PROJECTIONS, VARIANTS, counted, number
 
 DIGITS = "%.6g"
-RESPONSE_TITLES = {name: f"{name} responses" for name in RESPONSES}
 
 
 @dataclass(frozen=True)
 class Arrangement:
     """How a figure's curves are set out: columns that make its groups of panels, its panels, and the lines in them.
 
-    Panels of a group share a scale, or ``one_scale`` all of them; readers switch curves off by the columns ``toggles``.
+    ``title`` is that of a group. Panels of a group share a scale, or all of them do (``one_scale``). Readers switch
+    curves off by the columns ``toggles``.
     """
 
     groups: tuple[str, ...]
+    title: str
     panels: str
     lines: str
     toggles: tuple[str, ...]
@@ -32,19 +32,24 @@ class Arrangement:
 
 
 def _of_quantity(label: str) -> Arrangement:
-    return Arrangement(
-        ("response",), "variant", "projection", ("projection", "variant", "response"), label, one_scale=True
-    )
+    toggles = ("projection", "variant", "response")
+    return Arrangement(("response",), "{response} responses", "variant", "projection", toggles, label, one_scale=True)
 
 
 ARRANGEMENTS = {
     "nuclear_norm": _of_quantity("nuclear norm"),
     "correct_irrelevant": Arrangement(
-        ("variant", "against"), "projection", "response", ("projection", "variant", "against")
+        ("variant", "against"),
+        "{variant}: correct against {against} responses",
+        "projection",
+        "response",
+        ("projection", "variant", "against"),
     ),
     "sigma1_ratio": _of_quantity("largest singular value / sum of all"),
     "effective_rank": _of_quantity("effective rank"),
-    "base_instruct": Arrangement(("variant",), "projection", "model", ("projection", "variant", "model")),
+    "base_instruct": Arrangement(
+        ("variant",), "{variant}", "projection", "model", ("projection", "variant", "model")
+    ),
 }
 TOGGLES = {
     "projection": "Projections",
@@ -53,6 +58,8 @@ TOGGLES = {
     "against": "Compared with correct",
     "model": "Models",
 }
+WORDS = PROJECTIONS | VARIANTS
+"""What readers see for a value of a column; the others stand for themselves."""
 
 
 def add_charts(made: list[dict[str, Any]], tables: dict[str, pd.DataFrame], bases: dict[str, str]) -> None:
@@ -93,74 +100,67 @@ def write_points(points: pd.DataFrame, path: str | Path) -> None:
 
 
 def chart_of(figure: str, points: pd.DataFrame, models: dict[str, str]) -> dict[str, Any] | None:
-    """What the script draws of a figure; ``models`` are titles of its lines by name. Nothing where it has no curve."""
+    """What the script draws of a figure; ``models`` are titles of its models by name. Nothing where it has no curve."""
     if points.empty:
         return None
-    arrangement = ARRANGEMENTS[figure]
-    words = {
-        "projection": PROJECTIONS,
-        "variant": VARIANTS,
-        "response": RESPONSE_TITLES,
-        "against": RESPONSE_TITLES,
-        "model": models,
-    }
-    layers = range(int(points["layer"].min()), int(points["layer"].max()) + 1)
-    key = [*dict.fromkeys((*arrangement.groups, arrangement.panels, arrangement.lines))]
+    arrangement, words = ARRANGEMENTS[figure], WORDS | models
+    layers = list(range(int(points["layer"].min()), int(points["layer"].max()) + 1))
+    key = [*arrangement.groups, arrangement.panels, arrangement.lines]
+    curves = [
+        _curve(dict(zip(key, names, strict=True)), part, layers, arrangement, words)
+        for names, part in points.groupby(key, sort=False)
+    ]
     return {
         "label": arrangement.label,
         "one_scale": arrangement.one_scale,
         "log": figure != "sigma1_ratio" and wants_log_scale(points),
-        "layers": list(layers),
+        "layers": layers,
         "toggles": _toggles(points, arrangement.toggles, words),
-        "curves": [
-            _curve(dict(zip(key, names, strict=True)), part, layers, arrangement, words)
-            for names, part in points.groupby(key, sort=False)
-        ],
-        "summary": _summary(points, key, words),
+        "curves": curves,
+        "summary": _summary(curves, layers),
     }
 
 
-def _toggles(points: pd.DataFrame, columns: tuple[str, ...], words: dict[str, dict]) -> list[dict[str, Any]]:
+def _toggles(points: pd.DataFrame, columns: tuple[str, ...], words: dict[str, str]) -> list[dict[str, Any]]:
     """What can be switched off: the values of each column that has more than one."""
     values = {column: list(points[column].unique()) for column in columns}
     return [
-        {"column": column, "title": TOGGLES[column], "options": [(name, words[column][name]) for name in names]}
+        {"column": column, "title": TOGGLES[column], "options": [(name, words.get(name, name)) for name in names]}
         for column, names in values.items()
         if len(names) > 1
     ]
 
 
 def _curve(
-    key: dict[str, str], part: pd.DataFrame, layers: range, arrangement: Arrangement, words: dict[str, dict]
+    key: dict[str, str], part: pd.DataFrame, layers: list[int], arrangement: Arrangement, words: dict[str, str]
 ) -> dict[str, Any]:
     """One curve: where it belongs, what it is called, and its numbers, one a layer, null where there is none."""
-    title = {column: words[column][name] for column, name in key.items()}
+    titles = {column: words.get(name, name) for column, name in key.items()}
     by_layer = part.set_index("layer").reindex(layers)
     return {
         "of": key,
-        "group": ", against ".join(title[column] for column in arrangement.groups),
-        "panel": title[arrangement.panels],
+        "group": arrangement.title.format_map(titles),
+        "panel": titles[arrangement.panels],
         "line": key[arrangement.lines],
-        "name": title[arrangement.lines],
+        "name": titles[arrangement.lines],
         "n": int(part["n"].max()),
-        **{column: _plain_numbers(by_layer[column]) for column in ("value", "low", "high")},
+        **{column: _as_in_csv(by_layer[column]) for column in ("value", "low", "high")},
     }
 
 
-def _plain_numbers(column: pd.Series) -> list[float | None]:
+def _as_in_csv(column: pd.Series) -> list[float | None]:
     """The numbers as the CSV has them."""
     return [float(DIGITS % value) if np.isfinite(value) else None for value in column.astype(float)]
 
 
-def _summary(points: pd.DataFrame, key: list[str], words: dict[str, dict]) -> str:
+def _summary(curves: list[dict[str, Any]], layers: list[int]) -> str:
     """The chart in words: how many curves of how many layers, and where the greatest and the smallest value stand."""
-    curves = points[key].drop_duplicates().shape[0]
-    ends = [points.loc[points["value"].idxmax()], points.loc[points["value"].idxmin()]]
-    greatest, smallest = (
-        f"{number(row['value'])} in layer {row['layer']} ({', '.join(words[column][row[column]] for column in key)})"
-        for row in ends
-    )
-    return (
-        f"{curves} {'curve' if curves == 1 else 'curves'} over layers {points['layer'].min()} to "
-        f"{points['layer'].max()}. Greatest value {greatest}; smallest {smallest}."
-    )
+    places = [
+        (value, f"layer {layer} ({curve['group']}, {curve['panel']}, {curve['name']})")
+        for curve in curves
+        for layer, value in zip(layers, curve["value"], strict=True)
+        if value is not None
+    ]
+    least, most = (f"{number(value)} in {place}" for value, place in (min(places), max(places)))
+    which = f"layers {layers[0]} to {layers[-1]}" if len(layers) > 1 else f"layer {layers[0]}"
+    return f"{counted(len(curves), 'curve')} over {which}: the greatest value is {most}, the smallest {least}."

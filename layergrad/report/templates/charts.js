@@ -2,7 +2,7 @@
 // stays where there is no script. A chart is groups of panels; under each panel stand its curves' values in one layer.
 "use strict";
 
-const HEIGHT = 190;
+const HEIGHT = 176; // pixels, as in the style sheet
 const MARKS = 6; // about so many symbols stand on a curve
 const LOOKS = {
   q: { shape: "circle", sign: "●" },
@@ -46,11 +46,14 @@ function arrange(form, stage, chart) {
   stage.querySelectorAll(".plot").forEach(remove);
   const state = new FormData(form);
   const curves = chart.curves.filter((curve) => isChosen(curve, chart, state));
-  const parts = [...groupBy(curves, "group")].map(([title, members]) => {
+  const groups = groupBy(curves, "group");
+  const columns = Math.max(...[...groups.values()].map((members) => groupBy(members, "panel").size));
+  stage.style.setProperty("--columns", columns);
+  const parts = [...groups].map(([title, members]) => {
     const domain = domainOf(chart.one_scale ? curves : members, state.get("scale"));
     const grid = element("div", { class: "grid" });
     for (const [name, lines] of groupBy(members, "panel")) grid.append(panelOf(form, chart, name, lines, domain));
-    return element("div", { class: "group" }, element("h4", {}, title), grid);
+    return element("div", { class: "group" }, element("h4", {}, `${title} `, element("span", {}, chart.label)), grid);
   });
   stage.replaceChildren(...(parts.length ? parts : [element("p", { class: "soft" }, "Nothing is chosen.")]));
   move(form);
@@ -67,7 +70,7 @@ function panelOf(form, chart, name, curves, domain) {
   const plot = element("div", { class: "plot", role: "img", "aria-label": description });
   const rows = curves.map((curve) => rowOf(curve));
   const caption = element("caption");
-  const heads = ["curve", "mean", "mean ± standard error"].map((text) => element("th", { scope: "col" }, text));
+  const heads = ["curve", "mean", "interval"].map((text) => element("th", { scope: "col" }, text));
   const table = element("table", { class: "values" }, caption);
   table.append(element("thead", {}, element("tr", {}, ...heads)), element("tbody", {}, ...rows));
   const scale = new FormData(form).get("scale");
@@ -131,7 +134,7 @@ function move(form) {
 
 function tell({ view, chart, caption, curves, rows }, layer) {
   const place = chart.layers.indexOf(layer);
-  caption.textContent = `layer ${layer}`;
+  caption.textContent = `layer ${layer}: mean and interval`;
   curves.forEach(({ value, low, high }, row) => {
     const [, mean, interval] = rows[row].children;
     mean.textContent = text(value[place]);
@@ -141,7 +144,7 @@ function tell({ view, chart, caption, curves, rows }, layer) {
 }
 
 function specification({ form, chart, curves, domain, scale }) {
-  const { layers, label } = chart;
+  const { layers } = chart;
   const [colour, shape, dash] = ["colour", "shape", "dash"].map((field) => ({ field }));
   const x = { scale: "x", field: "layer" };
   const y = (field) => ({ scale: "y", field });
@@ -169,8 +172,8 @@ function specification({ form, chart, curves, domain, scale }) {
       { name: "y", type: scale, domain, range: "height", zero: false, clamp: true },
     ],
     axes: [
-      { ...axis, orient: "bottom", scale: "x", title: "layer (0 = first)", tickMinStep: 1, tickCount: 6, format: "d" },
-      { ...axis, orient: "left", scale: "y", title: label, tickCount: 5, format: "~g", grid: true, gridColor: "var(--line)" },
+      { ...axis, orient: "bottom", scale: "x", title: "layer", tickMinStep: 1, tickCount: 6, format: "d" },
+      { ...axis, orient: "left", scale: "y", ...ticksOf(domain, scale), format: "~g", grid: true, gridColor: "var(--line)" },
     ],
     marks: [
       { type: "rule", encode: { update: { ...rule, stroke: { value: "currentColor" }, strokeOpacity: { value: 0.45 } } } },
@@ -207,6 +210,12 @@ function domainOf(curves, scale) {
   if (scale === "linear") return [0, top * 1.06];
   const positive = numbers("value").filter((number) => number > 0);
   return [Math.min(...positive, top) / 1.3, top * 1.15];
+}
+
+function ticksOf([bottom, top], scale) {
+  if (scale === "linear") return { tickCount: 5 };
+  const powers = Array.from({ length: 40 }, (_, place) => 10 ** (place - 20));
+  return { values: powers.flatMap((power) => [power, 2 * power, 5 * power]).filter((tick) => tick >= bottom && tick <= top) };
 }
 
 function text(number) {
