@@ -104,10 +104,15 @@ def _cells(part: pd.DataFrame, models: dict[str, str], study: dict[str, Any]) ->
                 "contrast": contrast if pd.notna(contrast) else "",
                 "n": _range(cells["n"]),
                 "entries": [of.get(projection) for projection in projections],
-                "reason": "; ".join(cells["reason"].dropna().loc[lambda texts: texts != ""].unique()),
+                "reason": _common(cells["reason"].fillna("")),
             }
         )
     return {"projections": projections, "cells": rows}
+
+
+def _common(reasons: pd.Series) -> str:
+    """The reason that all cells of a row share; where they have several, each stands with its own cell."""
+    return reasons.iloc[0] if reasons.nunique() == 1 else ""
 
 
 def _range(counts: pd.Series) -> str:
@@ -125,7 +130,7 @@ def _entries(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "projection": row["projection"],
             "verdict": row["verdict"],
             "effect": effect_of(row),
-            "n": _text(row["n"], 6),
+            "n": "" if row["n"] is None else str(int(row["n"])),
             "effect_size": _text(row["effect_size"], 3),
             "p": _text(row["p"], 2),
             "q": _text(row["q"], 2),
