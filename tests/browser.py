@@ -25,7 +25,13 @@ class Browser:
         self.numbers = 0
         ours, theirs = _pipes()
         # Chromium reads commands from file descriptor 3 and answers into 4.
-        command = ["sh", "-c", f'exec "$0" "$@" 3</dev/fd/{theirs[0]} 4>/dev/fd/{theirs[1]}', str(CHROMIUM), "--remote-debugging-pipe"]
+        command = [
+            "sh",
+            "-c",
+            f'exec "$0" "$@" 3</dev/fd/{theirs[0]} 4>/dev/fd/{theirs[1]}',
+            str(CHROMIUM),
+            "--remote-debugging-pipe",
+        ]
         command += [*FLAGS, f"--user-data-dir={profile}", "about:blank"]
         with (profile.parent / "chromium.log").open("w") as log:
             self.process = subprocess.Popen(command, pass_fds=theirs, stdout=log, stderr=log)
@@ -50,9 +56,13 @@ class Browser:
         assert "error" not in answer, answer["error"]
         return answer["result"]
 
-    def open(self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True) -> None:
+    def open(
+        self, page: Path, *, width: int = 1280, height: int = 900, dark: bool = False, script: bool = True
+    ) -> None:
         """Load a page from disk and wait until all of it is there."""
-        self.send("Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500)
+        self.send(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.send("Emulation.setEmulatedMedia", features=[scheme])
         self.send("Emulation.setScriptExecutionDisabled", value=not script)
@@ -70,7 +80,7 @@ class Browser:
     def wait_for(self, script: str) -> None:
         """Until an expression is true, at most some seconds."""
         end = time.monotonic() + 20
-        while not self.run(script):
+        while not self.run(f"Boolean({script})"):
             assert time.monotonic() < end, script
             time.sleep(0.05)
 

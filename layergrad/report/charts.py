@@ -47,9 +47,7 @@ ARRANGEMENTS = {
     ),
     "sigma1_ratio": _of_quantity("largest singular value / sum of all"),
     "effective_rank": _of_quantity("effective rank"),
-    "base_instruct": Arrangement(
-        ("variant",), "{variant}", "projection", "model", ("projection", "variant", "model")
-    ),
+    "base_instruct": Arrangement(("variant",), "{variant}", "projection", "model", ("projection", "variant", "model")),
 }
 TOGGLES = {
     "projection": "Projections",
@@ -77,9 +75,7 @@ def add_charts(made: list[dict[str, Any]], tables: dict[str, pd.DataFrame], base
             figure["chart"] = chart_of(figure["name"], figure["points"], lines)
 
 
-def points_of(
-    figure: str, tables: dict[str, pd.DataFrame], task: str, model: str, base: str | None
-) -> pd.DataFrame:
+def points_of(figure: str, tables: dict[str, pd.DataFrame], task: str, model: str, base: str | None) -> pd.DataFrame:
     """The points that a figure of one task and model shows, from the study's ``curves`` and paired curves by layer."""
     curves, pairs = (
         table[(table["task"] == task) & (table["control"] == "none")]

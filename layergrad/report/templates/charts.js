@@ -99,7 +99,8 @@ function draw({ target }) {
   const panel = panels.get(target);
   seen.unobserve(target);
   if (!panel || panel.view) return;
-  panel.view = new vega.View(vega.parse(specification(panel)), { renderer: "svg", container: target, hover: false });
+  const inner = target.appendChild(element("div", { "aria-hidden": "true" })); // the plot itself has a description
+  panel.view = new vega.View(vega.parse(specification(panel)), { renderer: "svg", container: inner, hover: false });
   panel.view.width(target.clientWidth).run();
 }
 
@@ -120,8 +121,10 @@ function point(event) {
   const { view, form, chart } = panels.get(event.currentTarget);
   if (!view) return;
   const x = event.clientX - event.currentTarget.getBoundingClientRect().left - view.origin()[0];
-  const layer = Math.round(view.scale("x").invert(x));
-  form.elements.layer.value = Math.min(Math.max(layer, chart.layers[0]), chart.layers.at(-1));
+  const nearest = Math.round(view.scale("x").invert(x));
+  const layer = Math.min(Math.max(nearest, chart.layers[0]), chart.layers.at(-1));
+  if (layer === Number(form.elements.layer.value)) return;
+  form.elements.layer.value = layer;
   move(form);
 }
 
