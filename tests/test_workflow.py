@@ -32,6 +32,8 @@ def project(finished):
 def test_everything_is_there(finished):
     for name in (
         "report/index.html",
+        "report/assets/vega.js",
+        "report/figures/tiny-llama/mini_math/nuclear_norm.csv",
         "tables/mad.tex",
         "metrics.json",
         "figures/tiny-llama/mini_math/nuclear_norm.svg",
