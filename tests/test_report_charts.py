@@ -86,6 +86,20 @@ def test_a_scale_is_logarithmic_where_most_values_span_more_than_ten():
         assert wants_log_scale(points) is log
 
 
+def test_a_chart_with_a_scale_for_each_comparison_is_logarithmic_only_where_one_of_them_asks_for_it(made):
+    root, _ = made
+    charts = charts_in(root / "report" / "task-puzzles.html")
+    points = points_beside(root, "tiny", "correct_irrelevant")
+    assert wants_log_scale(points)
+    assert not any(wants_log_scale(part) for _, part in points.groupby(["variant", "against"]))
+    assert {place: chart["log"] for place, chart in charts.items() if place.startswith("tiny.")} == {
+        "tiny.figure.nuclear_norm": True,
+        "tiny.figure.correct_irrelevant": False,
+        "tiny.figure.sigma1_ratio": False,
+        "tiny.figure.effective_rank": False,
+    }
+
+
 def test_titles_are_text_within_the_script(made):
     _, study = made
     points = quantity_points(curves_of(layer=[0], n=2, mean=[1.0], standard_error=[0.1]), "nuclear_norm")

@@ -109,12 +109,18 @@ def chart_of(figure: str, points: pd.DataFrame, models: dict[str, str]) -> dict[
     return {
         "label": arrangement.label,
         "one_scale": arrangement.one_scale,
-        "log": figure != "sigma1_ratio" and wants_log_scale(points),
+        "log": figure != "sigma1_ratio" and any(map(wants_log_scale, _on_one_scale(points, arrangement))),
         "layers": layers,
         "toggles": _toggles(points, arrangement.toggles, words),
         "curves": curves,
         "summary": _summary(curves, layers),
     }
+
+
+def _on_one_scale(points: pd.DataFrame, arrangement: Arrangement) -> list[pd.DataFrame]:
+    """The points in parts, each of panels that share a scale."""
+    groups = points.groupby(list(arrangement.groups), sort=False)
+    return [points] if arrangement.one_scale else [part for _, part in groups]
 
 
 def _toggles(points: pd.DataFrame, columns: tuple[str, ...], words: dict[str, str]) -> list[dict[str, Any]]:
