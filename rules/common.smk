@@ -64,6 +64,10 @@ def tables(prefix):
     return {name: f"{prefix}{end}" for name, end in ends.items()}
 
 
+SOON = 10**6
+"""Priority of the short jobs that gradient jobs wait for, above that of any gradient job."""
+
+
 def growing(amount):
     """Memory or time that a job asks for, as much again with every attempt; ``amount`` may depend on the wildcards."""
     return lambda wildcards, attempt: attempt * (amount(wildcards) if callable(amount) else amount)

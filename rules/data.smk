@@ -10,6 +10,7 @@ rule fetch_sources:
         PATHS.logs / "fetch_sources" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "fetch_sources" / "{task}.tsv"
+    priority: SOON
     threads: 1
     resources:
         mem_mb=growing(500),
@@ -34,6 +35,7 @@ rule build_task:
         PATHS.logs / "build_task" / "{task}.log",
     benchmark:
         PATHS.benchmarks / "build_task" / "{task}.tsv"
+    priority: SOON
     threads: 1
     resources:
         mem_mb=growing(1500),

@@ -48,6 +48,7 @@ rule diagnose_model:
         PATHS.logs / "diagnose_model" / "{model}.log",
     benchmark:
         PATHS.benchmarks / "diagnose_model" / "{model}.tsv"
+    priority: SOON
     threads: STUDY.gradients.threads
     resources:
         mem_mb=growing(model_memory),

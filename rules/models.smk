@@ -11,6 +11,7 @@ rule prepare_model:
         PATHS.logs / "prepare_model" / "{model}.log",
     benchmark:
         PATHS.benchmarks / "prepare_model" / "{model}.tsv"
+    priority: SOON
     threads: 1
     resources:
         mem_mb=growing(model_memory),
@@ -36,6 +37,7 @@ rule fetch_weights:
         PATHS.logs / "fetch_weights" / "{model}.log",
     benchmark:
         PATHS.benchmarks / "fetch_weights" / "{model}.tsv"
+    priority: SOON
     threads: 1
     resources:
         mem_mb=growing(1000),
