@@ -74,11 +74,23 @@ def row(number):
     return {"instruction": f"How many pens are {number} times {number}?", "output": pens * 8}
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_core():
+    """One thread for each run: where other work keeps the cores busy, two wait for each other most of the time."""
+    if not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {max(cores)})
+    yield
+    os.sched_setaffinity(0, cores)
+
+
 @pytest.fixture(scope="module")
-def undisturbed(root, tiny_model_folder, tmp_path_factory):
+def undisturbed(one_core, root, tiny_model_folder, tmp_path_factory):
     """The checksums of the tables of a long run that nothing happened to."""
     job = Extract(root, tiny_model_folder, tmp_path_factory.mktemp("undisturbed"), batches=24)
-    job.finish()
+    assert job.main() == 0
     return job.tables()
 
 
