@@ -18,6 +18,7 @@ from layergrad.cli import main
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.locks import only_writer
+from layergrad.contracts.runs import TOKEN, begin_run
 from layergrad.gradients.parts import Parts
 
 TABLES = ("g.parquet", "g.samples.parquet")
@@ -205,6 +206,40 @@ def test_a_run_that_is_at_work_is_not_disturbed_by_a_second_one(long_job, undist
         process.send_signal(signal.SIGCONT)
     assert process.wait() == 0
     assert long_job.tables() == undisturbed
+
+
+JOB = """
+import sys, time
+from layergrad.contracts.files import write_text
+from layergrad.contracts.locks import only_writer
+with only_writer("job", wait=True):
+    for batch in range(3):
+        write_text("table.txt", sys.argv[1])
+        open("at-work", "a").close()
+        time.sleep(float(sys.argv[2]))
+"""
+
+
+def test_a_job_waits_for_that_of_a_killed_run_which_writes_nothing_any_more(root, tmp_path, monkeypatch):
+    monkeypatch.setenv(TOKEN, "")
+    monkeypatch.setenv("PYTHONPATH", str(root))
+
+    def start(text, pause):
+        begin_run(tmp_path / "run")
+        command = [sys.executable, "-c", JOB, text, str(pause)]
+        return subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+
+    old = start("old", 0.2)
+    wait_for((tmp_path / "at-work").exists, old, pause=0.01)
+    old.send_signal(signal.SIGSTOP)
+    new = start("new", 0)
+    assert new.stderr.readline() == "job: waiting for a job of an earlier run, which is still at work\n"
+    assert (tmp_path / "table.txt").read_text() == "old"
+    old.send_signal(signal.SIGCONT)
+    assert new.wait() == 0
+    assert "a newer run of this study has begun" in old.communicate()[1]
+    assert (tmp_path / "table.txt").read_text() == "new"
+    assert not (tmp_path / "job.lock").exists()
 
 
 def test_a_lock_makes_no_folder_and_is_gone_afterwards(tmp_path):
