@@ -20,6 +20,7 @@ from layergrad.statistics.inference import (
     paired_means,
     unpaired_log_ratio,
     unpaired_mean,
+    unpaired_means,
 )
 from layergrad.statistics.inference.resamples import BOOTSTRAP_DRAWS, DRAWS
 
@@ -101,6 +102,24 @@ def test_a_side_of_one_unit_has_an_estimate_and_no_more():
     found = unpaired_mean([1.0], [3.0, 4.0])
     assert (found.n, found.estimate) == (1, -2.5)
     assert np.isnan([found.low, found.high, found.p]).all()
+
+
+def test_unpaired_means_are_welchs_test_of_every_column(generator):
+    a, b = generator.normal(0, 1, (30, 3)), generator.normal(0.5, 2, (20, 3))
+    a[:4, 1], b[7, 2] = np.nan, -np.inf
+    for i, found in enumerate(unpaired_means(a, b)):
+        x, y = (side[np.isfinite(side[:, i]), i] for side in (a, b))
+        test = stats.ttest_ind(x, y, equal_var=False)
+        assert (found.n, found.p, found.dof) == (len(y), pytest.approx(test.pvalue), pytest.approx(test.df))
+        assert [found.low, found.high] == pytest.approx(test.confidence_interval(0.95))
+
+
+def test_sides_without_scatter_have_an_interval_of_no_width():
+    with np.errstate(all="raise"):
+        apart, same = (unpaired_mean([2.0, 2.0], [end] * 3) for end in (1.0, 2.0))
+    assert (apart.low, apart.estimate, apart.high, apart.p, apart.standard_error) == (1, 1, 1, 0, 0)
+    assert (same.low, same.high) == (0, 0)
+    assert np.isnan([same.p, same.effect_size]).all()
 
 
 def test_sign_flips_reject_at_their_level_and_find_a_real_effect(generator):

@@ -12,7 +12,7 @@ from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, 
 from layergrad.statistics.claims.lengths import widened
 from layergrad.statistics.claims.scores import Score, SizeRatio
 from layergrad.statistics.differences import absolute
-from layergrad.statistics.inference import Estimate, unpaired_mean
+from layergrad.statistics.inference import Estimate, unpaired_means
 
 FLOOR_DRAWS = 200
 
@@ -204,13 +204,9 @@ class FartherElsewhere(Farther):
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
-        near = self.near.of(case)
-        far = _scores_elsewhere(self.far, case)
-        found = []
-        for i, projection in enumerate(case.responses.projections):
-            x, y = (scores[np.isfinite(scores[:, i]), i] for scores in (far, near))
-            found.append(farther(projection, unpaired_mean(x, y), unpaired_mean(x, -y)))
-        return found
+        near, far = self.near.of(case), _scores_elsewhere(self.far, case)
+        rows = zip(case.responses.projections, unpaired_means(far, near), unpaired_means(far, -near), strict=True)
+        return [farther(*row) for row in rows]
 
 
 @lru_cache(maxsize=1)  # the contrasts of one claim and control have the same

@@ -12,7 +12,7 @@ from layergrad.statistics.claims.evidence import Case, Group, MissingDataError
 from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, UNDECIDED, Above, Expectation
 from layergrad.statistics.claims.lengths import widened
 from layergrad.statistics.differences import absolute
-from layergrad.statistics.inference import Estimate, mad_log_ratio
+from layergrad.statistics.inference import Estimate, MadBounds, bounds_log_ratio, mad_bounds
 
 FIRST_LAYERS = 5
 """Layers 0 to 4, and as many layers of largest relative difference."""
@@ -52,17 +52,26 @@ class Roughness(Comparison):
 
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection."""
-        _, (over, under) = case.values(self.groups, self.quantity)
+        units, _ = case.values(self.groups, self.quantity)
+        bounds = [_mad_bounds(*case.owning(group), tuple(units.tolist())) for group in self.groups]
         doubts = case.length_doubt([self.over], [self.under], self.quantity)
         ratio = np.exp(self.expect.value) if isinstance(self.expect, Above) else 1.0
         found = []
-        for i, projection in enumerate(case.responses.projections):
-            estimate = widened(mad_log_ratio(over[:, i], under[:, i], against=ratio), doubts[i])
+        for projection, over, under, doubt in zip(case.responses.projections, *bounds, doubts, strict=True):
+            estimate = widened(bounds_log_ratio(over, under, against=ratio), doubt)
             p, side = self.expect.judged(estimate)
-            if ratio != 1 and not doubts[i]:  # the test of that ratio itself
+            if ratio != 1 and not doubt:  # the test of that ratio itself
                 p = estimate.p
             found.append(Result(projection, estimate, p, side))
         return found
+
+
+@lru_cache(maxsize=256)  # several claims compare the same curve with others, and a base model's is its own too
+def _mad_bounds(case: Case, group: Group, units: tuple[int, ...]) -> list[MadBounds]:
+    """Of the mean curve of some samples, those of every projection."""
+    known, (values,) = case.values([group], Roughness.quantity)
+    chosen = values[np.searchsorted(known, units)]
+    return [mad_bounds(chosen[:, i]) for i in range(chosen.shape[1])]
 
 
 @dataclass(frozen=True)

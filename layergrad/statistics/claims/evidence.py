@@ -147,6 +147,10 @@ class Case:
         samples, places = found[0]
         return samples.units[places[known]], [array[known] for array in values]
 
+    def owning(self, group: Group) -> tuple["Case", Group]:
+        """The case of the model that a group is of, and the group as that model's own."""
+        return replace(self, model=self._model_of(group)), replace(group, of="model")
+
     def draws(self, units: np.ndarray | None = None) -> Resamples:
         """The draws over all samples of the task, or over some: the same for all models, responses and controls."""
         seed = int(text_sha256("claims", self.task, str(self.evidence.seed))[:16], 16)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from layergrad.contracts.errors import UserError
@@ -66,7 +67,7 @@ class Texts:
 
 def read_texts(data: str | Path) -> Texts:
     """Read the table of the responses to one task."""
-    texts = _with_plain_keys(_read(data, [*KEYS, *_TEXTS]))
+    texts = _with_plain_keys(_read(data, [*KEYS, *_TEXTS]).to_pandas())
     outputs, units = texts["output"].str.strip(), pd.Index(sorted(texts["sample_id"].unique()))
     correct = (texts["response"] == "correct") & (texts["control"] == "none") & (texts["replicate"] == 0)
     own = outputs.set_axis(pd.MultiIndex.from_frame(texts[["sample_id", "variant"]]))
@@ -95,11 +96,12 @@ def read_responses(
     and a measured response has a row for every layer and projection. Raises ``UserError`` where that is not so.
     """
     columns = ["sample_id", "layer", "projection", *dict.fromkeys([*QUANTITIES, *_FINITE])]
-    responses, spectra = _read(samples, [*KEYS, "loss", "n_response_tokens", "status"]), _read(gradients, columns)
-    responses = responses[responses["status"] == "ok"].reset_index(drop=True)
-    projections, n_layers = _projections(spectra), int(spectra["layer"].max()) + 1
+    responses = _read(samples, [*KEYS, "loss", "n_response_tokens", "status"]).to_pandas()
+    responses, spectra = responses[responses["status"] == "ok"].reset_index(drop=True), _read(gradients, columns)
+    projections, n_layers = _projections(spectra), int(spectra["layer"].to_numpy().max()) + 1
     values = _by_response(spectra, responses, projections, n_layers, gradients)
-    finite = np.isfinite([values[name] for name in _FINITE]).all(axis=(0, 2, 3)) & np.isfinite(responses["loss"])
+    finite = np.all([np.isfinite(values[name]).all(axis=(1, 2)) for name in _FINITE], axis=0)
+    finite &= np.isfinite(responses["loss"].to_numpy())
     cosines = _cosines(similarity, responses) if similarity else {}
     responses = _with_texts(responses, texts)
     return TaskResponses(
@@ -108,22 +110,22 @@ def read_responses(
         projections=projections,
         n_layers=n_layers,
         templated=texts.templated,
-        groups=dict(_groups(responses, finite.to_numpy(), values, cosines)),
+        groups=dict(_groups(responses, finite, values, cosines)),
     )
 
 
-def _read(path: str | Path, columns: list[str]) -> pd.DataFrame:
+def _read(path: str | Path, columns: list[str]) -> pa.Table:
     read_facts(path)  # a damaged file is told here
-    return pq.read_table(path, columns=columns).to_pandas()
+    return pq.read_table(path, columns=columns, pre_buffer=False)  # which is for files far away
 
 
-def _projections(spectra: pd.DataFrame) -> tuple[str, ...]:
-    there = set(spectra["projection"].cat.categories)
+def _projections(spectra: pa.Table) -> tuple[str, ...]:
+    there = set(spectra["projection"].combine_chunks().dictionary.to_pylist())
     return tuple(name for name in PROJECTIONS if name in there)
 
 
 def _by_response(
-    spectra: pd.DataFrame, responses: pd.DataFrame, projections: tuple[str, ...], n_layers: int, path: str | Path
+    spectra: pa.Table, responses: pd.DataFrame, projections: tuple[str, ...], n_layers: int, path: str | Path
 ) -> dict[str, np.ndarray]:
     """Each quantity as responses x projections x layers; rows come by response, layer and name of the projection."""
     names = sorted(projections)
@@ -132,7 +134,7 @@ def _by_response(
     order = [names.index(name) for name in projections]
     shape = (len(responses), n_layers, len(names))
     return {
-        name: spectra[name].to_numpy(np.float32).reshape(shape)[:, :, order].transpose(0, 2, 1)
+        name: spectra[name].to_numpy().astype(np.float32).reshape(shape)[:, :, order].transpose(0, 2, 1)
         for name in dict.fromkeys([*QUANTITIES, *_FINITE])
     }
 
@@ -140,23 +142,24 @@ def _by_response(
 def _cosines(path: str | Path, responses: pd.DataFrame) -> dict[tuple[str, str], np.ndarray]:
     """By kind and projection, responses x layers."""
     table = _read(path, ["sample_id", "kind", "layer", "projection", "cosine"])
-    pairs = table.iloc[: len(table) // max(1, len(responses))][["kind", "layer", "projection"]].astype({"kind": "str"})
+    pairs = table.slice(0, len(table) // max(1, len(responses))).to_pandas()
     places = list(pairs[["layer", "projection"]].itertuples(index=False, name=None))
     _check_order(table, responses, places, path)
-    cosines = table["cosine"].to_numpy(np.float32).reshape(len(responses), -1)
-    kinds = pairs.reset_index(drop=True).groupby(["kind", "projection"], observed=True).indices
+    cosines = table["cosine"].to_numpy().astype(np.float32).reshape(len(responses), -1)
+    kinds = pairs.groupby(["kind", "projection"], observed=True).indices
     return {name: cosines[:, columns] for name, columns in kinds.items()}
 
 
-def _check_order(table: pd.DataFrame, responses: pd.DataFrame, places: list[tuple[int, str]], path: str | Path) -> None:
+def _check_order(table: pa.Table, responses: pd.DataFrame, places: list[tuple[int, str]], path: str | Path) -> None:
     """Every response has one row a (layer, projection) of ``places``, in their order, and none has any other."""
-    width = len(places)
-    codes = table["projection"].cat.categories.get_indexer([name for _, name in places])
+    width, layers, names = len(places), [layer for layer, _ in places], [name for _, name in places]
+    projection, sample = (table[name].combine_chunks() for name in ("projection", "sample_id"))
+    code = {name: i for i, name in enumerate(projection.dictionary.to_pylist())}
     if (
         len(table) != width * len(responses)
-        or (table["layer"].to_numpy().reshape(-1, width) != [layer for layer, _ in places]).any()
-        or (table["projection"].cat.codes.to_numpy().reshape(-1, width) != codes).any()
-        or (table["sample_id"].iloc[::width].astype(str).to_numpy() != responses["sample_id"].astype(str)).any()
+        or (table["layer"].to_numpy().reshape(-1, width) != layers).any()
+        or (projection.indices.to_numpy().reshape(-1, width) != [code[name] for name in names]).any()
+        or (sample[::width].to_pandas().astype(str) != responses["sample_id"].astype(str)).any()
     ):
         raise UserError(f"{path}: its rows are not those of the responses measured; remove it and run again")
 
@@ -176,9 +179,11 @@ def _groups(
     values: dict[str, np.ndarray],
     cosines: dict[tuple[str, str], np.ndarray],
 ) -> Iterator[tuple[tuple[str, str, str], Samples]]:
-    for key, part in responses[finite].groupby(["variant", "response", "control"]):
-        units, sample = np.unique(part["unit"], return_inverse=True)
-        rows = part.index.to_numpy()
+    used = np.flatnonzero(finite)
+    cells = responses.iloc[used].groupby(["variant", "response", "control"]).indices
+    for key, places in sorted(cells.items()):
+        rows = used[places]
+        units, sample = np.unique(responses["unit"].to_numpy()[rows], return_inverse=True)
         columns = ("n_response_tokens", "loss", "distinct")
         tokens, loss, distinct = (_by_sample(responses[name].to_numpy(float), rows, sample) for name in columns)
         chosen = {name: _by_sample(values[name], rows, sample) for name in QUANTITIES}

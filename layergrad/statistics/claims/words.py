@@ -1,7 +1,6 @@
 """The claims for people and programs: nested JSON, a LaTeX table, a summary in words, and verdicts to compare."""
 
 from collections import Counter
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -41,7 +40,7 @@ def nested(ledger: tuple[Claim, ...], rows: list[Row]) -> dict[str, Any]:
 
 
 def _plain(row: Row) -> dict[str, Any]:
-    values = {name: value for name, value in asdict(row).items() if name in COLUMNS and name not in _OWN}
+    values = {name: getattr(row, name) for name in COLUMNS if name not in _OWN}
     return {
         name: (float(f"{value:.6g}") if np.isfinite(value) else None) if isinstance(value, float) else value
         for name, value in values.items()

@@ -8,6 +8,7 @@ has which error cannot be known (Cai and Low 2011), so that an interval has to c
 """
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from scipy import optimize, special
@@ -31,7 +32,8 @@ class MadBounds:
     """Three estimates from ``n`` units: the first is not above the true MAD on average, the two others not below it.
 
     They are the mean of ``signed_steps``, the same with ``SHORTFALL`` standard errors added, and the plain MAD.
-    ``influence`` (n, 3) is what each unit adds to them: jackknife pseudo-values less their mean.
+    ``influence`` (n, 3) is what each unit adds to them: jackknife pseudo-values less their mean. All is null for fewer
+    than three units or two layers.
     """
 
     values: np.ndarray
@@ -47,7 +49,7 @@ class MadBounds:
         below = max(self.values[0], 0.0)
         return (below + min(below + self.values[1] - self.values[0], self.values[2])) / 2
 
-    @property
+    @cached_property
     def covariance(self) -> np.ndarray:
         """Of the three (3, 3), by the jackknife, which is not too small on average (Efron and Stein 1981)."""
         return self.shared(self)
@@ -73,10 +75,9 @@ def mad_estimate(samples: np.ndarray) -> Estimate:
     one that does not understate, each widened by Student's t times its jackknife error. It has no p value, since no MAD
     is below zero. All is null for fewer than three units or two layers.
     """
-    samples = _complete(samples)
-    if not _enough(samples):
-        return Estimate(len(samples), *[np.nan] * 7)
-    bounds = mad_bounds(samples)
+    bounds = mad_bounds(_complete(samples))
+    if np.isnan(bounds.values).any():
+        return Estimate(bounds.n, *[np.nan] * 7)
     t = special.stdtrit(bounds.n - 1, (1 + CONFIDENCE) / 2)
     reach = t * np.sqrt(np.diag(bounds.covariance))
     low, high = max(bounds.values[0] - reach[0], 0.0), max((bounds.values + reach)[1:].min(), 0.0)
@@ -84,22 +85,28 @@ def mad_estimate(samples: np.ndarray) -> Estimate:
 
 
 def mad_log_ratio(a: np.ndarray, b: np.ndarray, *, paired: bool = True, against: float = 1.0) -> Estimate:
-    """Log of the true MAD of ``a`` over that of ``b``, both (n, layers); ``paired``: row i of both is the same unit.
+    """``bounds_log_ratio`` of ``a`` over ``b``, both (n, layers), from their rows without a null.
 
-    The ends are those of Fieller (1954) for a ratio, each with the estimates that make it widest, so that an end is
-    infinite where noise may be all of a MAD. ``p`` is of a true ratio of ``against`` and below 0.05 exactly where the
-    interval leaves out its log. ``standard_error`` is from the wider half of the interval.
-    A curve without steps and without noise has no ratio.
+    ``paired``: row i of both is the same unit, and has no null on either side.
     """
     a, b = (np.asarray(side, float) for side in (a, b))
     if paired:
         both = np.isfinite(a).all(axis=1) & np.isfinite(b).all(axis=1)
         a, b = a[both], b[both]
-    a, b = _complete(a), _complete(b)
-    n = min(len(a), len(b))
-    if not (_enough(a) and _enough(b)):
+    return bounds_log_ratio(mad_bounds(_complete(a)), mad_bounds(_complete(b)), paired=paired, against=against)
+
+
+def bounds_log_ratio(first: MadBounds, second: MadBounds, *, paired: bool = True, against: float = 1.0) -> Estimate:
+    """Log of one true MAD over another; ``paired``: both are of the same units.
+
+    The ends are those of Fieller (1954) for a ratio, each with the estimates that make it widest, so that an end is
+    infinite where noise may be all of a MAD. ``p`` is of a true ratio of ``against`` and below 0.05 exactly where the
+    interval leaves out its log. ``standard_error`` is from the wider half of the interval.
+    A curve without steps and without noise has no ratio; all is null where one of the bounds is.
+    """
+    n = min(first.n, second.n)
+    if np.isnan([first.values, second.values]).any():
         return Estimate(n, *[np.nan] * 7)
-    first, second = mad_bounds(a), mad_bounds(b)
     if first.middle == 0 or second.middle == 0:
         return Estimate(n, np.nan, -np.inf, np.inf, np.nan, 1.0, np.inf, n - 1)
     shared = first.shared(second) if paired else np.zeros((3, 3))
@@ -124,8 +131,10 @@ def over_mean(samples: np.ndarray) -> np.ndarray:
 
 
 def mad_bounds(samples: np.ndarray) -> MadBounds:
-    """The three estimates from ``samples`` (n, layers) without nulls, at least three units and two layers."""
+    """The three estimates from ``samples`` (n, layers) without nulls."""
     n, steps = len(samples), np.diff(samples, axis=1)
+    if n < SMALLEST or not steps.size:
+        return MadBounds(np.full(3, np.nan), np.full((n, 3), np.nan))
     mean = steps.mean(axis=0)
     away = steps - mean
     squares = (away**2).sum(axis=0)
@@ -188,7 +197,3 @@ def _complete(samples: np.ndarray) -> np.ndarray:
     """The rows without a null."""
     samples = np.asarray(samples, float)
     return samples[np.isfinite(samples).all(axis=1)]
-
-
-def _enough(samples: np.ndarray) -> bool:
-    return len(samples) >= SMALLEST and samples.shape[1] > 1
