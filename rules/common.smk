@@ -12,7 +12,17 @@ from layergrad.contracts.provenance import note_run
 from layergrad.contracts.runs import begin_run, check_run
 from layergrad.contracts.sources import MIRROR
 from layergrad.contracts.study_files import load_study
-from layergrad.contracts.paths import ASSETS, CLAIMS, FIGURES, STATISTICS, TABLES, StudyPaths, task_page
+from layergrad.contracts.paths import (
+    ASSETS,
+    CLAIM_NAMES,
+    CLAIMS,
+    FIGURES,
+    STATISTICS,
+    TABLES,
+    StudyPaths,
+    claim_page,
+    task_page,
+)
 from layergrad.contracts.versions import MEASUREMENT, PREPARATION, code_version
 from layergrad.released.layout import present
 

@@ -112,6 +112,7 @@ rule write_report:
         PATHS.report / "index.html",
         PATHS.report / "method.html",
         PATHS.report / "claims.html",
+        [PATHS.report / claim_page(claim) for claim in CLAIM_NAMES],
         [PATHS.report / task_page(task) for task in TASKS],
         [
             PATHS.report / "figures" / Path(path).relative_to(PATHS.figures).with_suffix(kind)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from layergrad.contracts.files import write_json
+from layergrad.contracts.paths import claim_page
 from layergrad.contracts.tables import write_statistics
 
 VERDICTS = {
@@ -24,6 +25,11 @@ CONTROLS = {"equal_length": "Equal <length>", "loss_scale": "Loss scale", "untra
 REASON = "no base & instruct pair"
 RATIO = 1.45
 """The log ratio of every claim that has one."""
+
+
+def claim_pages() -> list[str]:
+    """File names of the pages that the report has with this ledger."""
+    return ["claims.html", *map(claim_page, VERDICTS)]
 
 
 def write_claims(folder: Path, models: list[str], tasks: list[str]) -> dict[str, Path]:

@@ -13,7 +13,7 @@ from synthetic_tables import KNOWLEDGE, REASONING, Task
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
 from layergrad.contracts.keys import CONTROLS as KEYS_OF_CONTROLS
-from layergrad.contracts.paths import CLAIMS
+from layergrad.contracts.paths import CLAIM_NAMES, CLAIMS
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SAMPLES, SIMILARITY, read_table, write_table
 from layergrad.statistics.claims.controls import CONTROLS
 from layergrad.statistics.claims.ledger import LEDGER
@@ -26,7 +26,7 @@ NAMES = [f"C{i}" for i in range(1, 15)] + [f"B{i}" for i in range(1, 8)]
 
 
 def test_every_claim_has_one_entry_that_says_all():
-    assert [claim.name for claim in LEDGER] == NAMES
+    assert [claim.name for claim in LEDGER] == NAMES == list(CLAIM_NAMES)
     for claim in LEDGER:
         for text in (claim.title, claim.statement, claim.source, claim.statistic, claim.cells, claim.direction):
             assert text, claim.name

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import CHROMIUM, Browser
-from synthetic_ledger import write_claims
+from synthetic_ledger import claim_pages, write_claims
 from synthetic_report import MODELS, Parts, pages, report_inputs, run
 
 from layergrad.contracts.paths import ASSETS
@@ -71,7 +71,7 @@ def points(report, panel):
     return {name: [row for row in rows if row["projection"] == name] for name in "qkvo"}
 
 
-@pytest.mark.parametrize("name", [*pages(), "claims.html"])
+@pytest.mark.parametrize("name", [*pages(), *claim_pages()])
 @pytest.mark.parametrize("size", [{}, PHONE], ids=["desktop", "phone"])
 def test_a_page_loads_without_a_complaint_and_from_its_own_folder(browser, report, name, size):
     browser.open(report / name, **size)
@@ -85,7 +85,7 @@ def test_a_page_loads_without_a_complaint_and_from_its_own_folder(browser, repor
 
 
 def test_every_link_and_picture_leads_to_something(browser, report):
-    for name in [*pages(), "claims.html"]:
+    for name in [*pages(), *claim_pages()]:
         browser.open(report / name)
         addresses = browser.run("[...document.querySelectorAll('a')].map(link => link.href)")
         assert len(addresses) > 5
@@ -96,6 +96,15 @@ def test_every_link_and_picture_leads_to_something(browser, report):
             assert (report.parent / unquote(parts.path)).is_file(), address
             if parts.fragment:
                 assert f'id="{unquote(parts.fragment)}"' in target.read_text(), address
+
+
+def test_a_verdict_leads_to_its_evidence_which_is_open_then(browser, report):
+    browser.open(report / "claims.html")
+    browser.run("document.querySelector('a[href=\"claims-C1.html#loss_scale\"]').click()")
+    browser.wait_for("location.pathname.endsWith('claims-C1.html') && document.readyState === 'complete'")
+    browser.wait_for("document.getElementById('loss_scale').getBoundingClientRect().height > 100")
+    assert browser.run("document.getElementById('equal_length').closest('details').open") is False
+    browser.wait_for("Math.abs(document.getElementById('loss_scale').getBoundingClientRect().y) < innerHeight")
 
 
 def test_every_chart_takes_the_place_of_its_picture_and_has_it_and_the_numbers_beside_it(task, report):
@@ -232,7 +241,7 @@ def test_on_a_phone_panels_stand_below_each_other_and_tables_scroll(browser, rep
 
 
 def test_everything_has_a_name_for_a_screen_reader(browser, report):
-    for name in [*pages(), "claims.html"]:
+    for name in [*pages(), *claim_pages()]:
         browser.open(report / name)
         browser.send("Accessibility.enable")
         nodes = browser.send("Accessibility.getFullAXTree")["nodes"]

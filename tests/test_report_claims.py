@@ -1,11 +1,11 @@
-"""The page of the claims, on a small ledger whose verdicts are known."""
+"""The pages of the claims, on a small ledger whose verdicts are known."""
 
 import math
 import re
 from pathlib import Path
 
 import pytest
-from synthetic_ledger import RATIO, REASON, VERDICTS, write_claims
+from synthetic_ledger import RATIO, REASON, VERDICTS, claim_pages, write_claims
 from synthetic_report import MODELS, Parts, pages, report_inputs, run
 from test_report_pages import read
 
@@ -25,10 +25,10 @@ def claimed(made, tmp_path_factory):
     return folder / "report", files, study
 
 
-def test_the_page_and_its_links_are_there_with_claims_alone(made, claimed):
+def test_the_pages_and_their_links_are_there_with_claims_alone(made, claimed):
     folder, _, _ = claimed
     found = read(folder)
-    assert set(found) == {*pages(), "claims.html"}
+    assert set(found) == {*pages(), *claim_pages()}
     assert all("claims.html" in page.anchors for page in found.values())
     root, _ = made
     assert not any("claims" in path.read_text() for path in (root / "report").glob("*.html"))
@@ -38,13 +38,28 @@ def test_every_verdict_leads_to_its_evidence_and_that_to_the_figures(claimed):
     folder, _, _ = claimed
     found = read(folder)
     page = found["claims.html"]
-    assert len(set(page.ids)) == len(page.ids)
-    inside = [address.removeprefix("#") for address in page.anchors if address.startswith("#")]
-    assert set(inside) <= set(page.ids)
-    assert {f"{claim}.{control}" for claim, verdicts in VERDICTS.items() for control in verdicts} <= set(inside)
-    outside = {tuple(address.split("#")) for address in page.anchors if re.match(r"task-.*#", address)}
-    assert outside == {(f"task-{task}.html", model) for task in ("puzzles", "wiki") for model in MODELS}
-    assert all(model in found[name].ids for name, model in outside)
+    assert {address.removeprefix("#") for address in page.anchors if re.match("#[BC]", address)} == set(VERDICTS)
+    led = {tuple(address.split("#")) for address in page.anchors if re.match(r"claims-.*#", address)}
+    assert led == {(f"claims-{claim}.html", control) for claim, found in VERDICTS.items() for control in found}
+    figures = {(f"task-{task}.html", model) for task in ("puzzles", "wiki") for model in MODELS}
+    for claim in VERDICTS:
+        own = found[f"claims-{claim}.html"]
+        assert f"claims.html#{claim}" in own.anchors
+        outside = {tuple(address.split("#")) for address in own.anchors if re.match(r"task-.*#", address)}
+        assert outside == (set() if claim == "C8" else figures)  # where nothing was measured
+        led |= outside
+    for name in claim_pages():
+        assert len(set(found[name].ids)) == len(found[name].ids)
+    assert all(target in found[name].ids for name, target in led)
+
+
+def test_the_menu_marks_the_claims_on_each_of_their_pages(claimed):
+    folder, _, _ = claimed
+    current = re.compile(r'href="([^"]*)" aria-current="(\w+)"')
+    marked = {path.name: current.findall(path.read_text()) for path in folder.glob("*.html")}
+    assert marked["claims.html"] == [("claims.html", "page")]
+    assert marked["claims-B6.html"] == [("claims.html", "true")]
+    assert marked["index.html"] == [("index.html", "page")]
 
 
 def test_the_matrices_have_every_verdict_in_words_with_its_effect(claimed):
@@ -74,11 +89,23 @@ def test_evidence_has_every_task_contrast_and_projection(claimed):
     assert claims["C7"][0]["projections"] == ["all"]
     assert claims["C8"][0]["cells"] == []
     assert claims["C8"][0]["verdicts"][0]["reason"] == REASON
+    text = {claim: (folder / f"claims-{claim}.html").read_text() for claim in ("C1", "C8")}
+    assert "no base &amp; instruct pair" in text["C8"]
+    assert "0.0034" in text["C1"]
+    assert "What C1 &lt;says&gt;." in text["C1"]
+    assert "Equal &lt;length&gt;!" in text["C1"]
+    assert "Equal <length>" not in text["C1"]
+
+
+def test_the_page_of_all_claims_has_their_verdicts_and_no_evidence(claimed):
+    folder, _, _ = claimed
     text = (folder / "claims.html").read_text()
-    assert "no base &amp; instruct pair" in text
-    assert "0.0034" in text
-    assert "What C1 &lt;says&gt;." in text
-    assert "Equal <length>" not in text
+    for claim, verdicts in VERDICTS.items():
+        own = text[text.index(f'<article class="finding" id="{claim}">') :].partition("</article>")[0]
+        assert f"What {claim} &lt;says&gt;." in own
+        assert re.findall(r"</span> ([a-z ]+)</span>", own) == [verdicts["none"]]
+    assert "none over simplified" not in text
+    assert "<details" not in text
 
 
 def test_the_summary_says_what_the_verdicts_say_and_stands_on_the_first_page(claimed):

@@ -31,6 +31,9 @@ CLAIMS = (
 )
 """Files of ``claims/``."""
 
+CLAIM_NAMES = (*(f"C{number}" for number in range(1, 15)), *(f"B{number}" for number in range(1, 8)))
+"""The claims of the ledger; each has a page in the report."""
+
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
 """Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
 
@@ -44,6 +47,11 @@ TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct"
 def task_page(task: str) -> str:
     """File name of a task's page in the report; its prefix keeps a task called index off the place of the index."""
     return f"task-{task}.html"
+
+
+def claim_page(claim: str) -> str:
+    """File name of the page with a claim's evidence in the report."""
+    return f"claims-{claim}.html"
 
 
 class StudyPaths:

@@ -1,6 +1,6 @@
-"""What the page of the claims shows: who claims what, what the study says to it, and by which numbers."""
+"""What the pages of the claims show: who claims what, what the study says to it, and by which numbers."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.files import read_json
-from layergrad.contracts.paths import task_page
+from layergrad.contracts.paths import claim_page, task_page
 from layergrad.contracts.tables import read_table
 from layergrad.report.claims_summary import summary
 from layergrad.report.words import number
@@ -26,7 +26,8 @@ EVERY = "all"
 
 
 def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, Any]:
-    """What the page is filled with, from the table ``claims`` and the JSON files ``ledger`` and ``controls``."""
+    """What the page of all claims is filled with, from the table ``claims`` and the JSON files ``ledger`` and
+    ``controls``; each of its ``claims`` is what the claim's own page, ``page``, shows."""
     table, ledger = read_table(files["claims"]), read_json(files["ledger"])
     tested = set(table["control"])
     controls = [control for control in [PLAIN, *_others(files["controls"])] if control["control"] in tested]
@@ -39,9 +40,19 @@ def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, 
         "by_model": _by_model(table[table["control"] == "none"], ledger, models),
         "by_control": _by_control(overall, ledger, controls),
         "claims": [
-            claim | {"evidence": list(_evidence(table[table["claim"] == claim["claim"]], controls, study))}
+            claim | _with_evidence(claim["claim"], table[table["claim"] == claim["claim"]], controls, study)
             for claim in ledger
         ],
+    }
+
+
+def _with_evidence(name: str, rows: pd.DataFrame, controls: list[dict], study: dict[str, Any]) -> dict[str, Any]:
+    """Where the page of a claim is, its verdict over all models as measured, and its evidence by control."""
+    plain = rows[(rows["level"] == "overall") & (rows["control"] == PLAIN["control"])]
+    return {
+        "page": claim_page(name),
+        "verdicts": _entries(plain),
+        "evidence": list(_evidence(rows, controls, study)),
     }
 
 
@@ -67,6 +78,7 @@ def _matrix(columns: list[tuple[str, pd.DataFrame]], ledger: list[dict]) -> dict
     rows = [
         {
             "claim": claim["claim"],
+            "page": claim_page(claim["claim"]),
             "title": claim["title"],
             "cells": [_entries(part[part["claim"] == claim["claim"]]) for _, part in columns],
         }
@@ -89,35 +101,37 @@ def _evidence(rows: pd.DataFrame, controls: list[dict], study: dict[str, Any]) -
 
 def _cells(part: pd.DataFrame, models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:
     """One row a model, task and contrast, one column a projection, each row with the place of its figures."""
-    part = part.assign(projection=part["projection"].fillna(EVERY))
-    projections = list(part["projection"].unique())
     tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
-    rows = []
-    for (model, task, contrast), cells in part.groupby(["model", "task", "contrast"], sort=False, dropna=False):
-        of = {entry["projection"]: entry for entry in _entries(cells)}
-        rows.append(
-            {
-                "model": models.get(model, ""),
-                "task": tasks.get(task, ""),
-                "page": task_page(task) if task in tasks and model in models else None,
-                "id": model,
-                "contrast": contrast if pd.notna(contrast) else "",
-                "n": _range(cells["n"]),
-                "entries": [of.get(projection) for projection in projections],
-                "reason": _common(cells["reason"].fillna("")),
-            }
-        )
+    found: dict[tuple, dict[str, dict]] = {}
+    for entry in _entries(part):
+        key = (entry["model"], entry["task"], entry["contrast"])
+        found.setdefault(key, {})[entry["projection"] or EVERY] = entry
+    projections = list(dict.fromkeys(projection for cells in found.values() for projection in cells))
+    rows = [
+        {
+            "model": models.get(model, ""),
+            "task": tasks.get(task, ""),
+            "page": task_page(task) if task in tasks and model in models else None,
+            "id": model,
+            "contrast": contrast or "",
+            "n": _range(cells.values()),
+            "entries": [cells.get(projection) for projection in projections],
+            "reason": _common(cells.values()),
+        }
+        for (model, task, contrast), cells in found.items()
+    ]
     return {"projections": projections, "cells": rows}
 
 
-def _common(reasons: pd.Series) -> str:
+def _common(cells: Iterable[dict[str, Any]]) -> str:
     """The reason that all cells of a row share; where they have several, each stands with its own cell."""
-    return reasons.iloc[0] if reasons.nunique() == 1 else ""
+    reasons = {entry["reason"] for entry in cells}
+    return reasons.pop() if len(reasons) == 1 else ""
 
 
-def _range(counts: pd.Series) -> str:
+def _range(cells: Iterable[dict[str, Any]]) -> str:
     """How many samples the cells of a row stand on."""
-    known = sorted(set(counts.dropna().astype(int)))
+    known = sorted({int(entry["n"]) for entry in cells if entry["n"]})
     return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
@@ -126,6 +140,8 @@ def _entries(rows: pd.DataFrame) -> list[dict[str, Any]]:
     return [
         {
             "model": row["model"],
+            "task": row["task"],
+            "contrast": row["contrast"],
             "control": row["control"],
             "projection": row["projection"],
             "verdict": row["verdict"],

@@ -1,4 +1,4 @@
-"""The report: an index, a page for each task and one on the method, with their charts; static, without a network."""
+"""The report: an index, a page for each task and claim and one on the method; static, without a network."""
 
 import shutil
 from pathlib import Path
@@ -36,8 +36,8 @@ def write_report(
 
     ``statistics`` are the study's tables by name; ``figures`` are SVG files ``<model>/<task>/<figure>.svg``; ``study``
     is the resolved study file as plain values; ``audits`` are tables of the texts of a model and task, ``diagnoses``
-    JSON files ``<model>.json``; ``claims`` are the files of the ledger by name, and give the page ``claims.html``.
-    Raises ``UserError`` if a figure is missing.
+    JSON files ``<model>.json``; ``claims`` are the files of the ledger by name, and give ``claims.html`` and a page a
+    claim. Raises ``UserError`` if a figure is missing.
     """
     tables = {name: read_table(file) for name, file in statistics.items()}
     numbers = _numbers(tables, study)
@@ -58,6 +58,8 @@ def write_report(
         pages.append((task_page(task["name"]), "task", context))
     if ledger:
         pages.append(("claims.html", "claims", ledger))
+        shown = {"symbols": ledger["symbols"], "above": "claims.html"}
+        pages += [(claim["page"], "claim", shown | {"claim": claim}) for claim in ledger["claims"]]
     _write(pages, Path(folder), {"study": study, "menu": _menu(study, with_claims=bool(ledger))})
     _write_figures(made, Path(folder))
     write_assets(Path(folder) / "assets")
@@ -70,7 +72,8 @@ def tuned_from(study: dict[str, Any]) -> dict[str, str]:
 
 
 def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: dict[str, Any]) -> None:
-    """Pages are file name, template and what it is filled with; ``shared`` is the same for all."""
+    """Pages are file name, template and what it is filled with, ``above`` being the page of the menu that it belongs
+    to, if it is not there itself; ``shared`` is the same for all."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("layergrad.report"),
         autoescape=True,
@@ -81,7 +84,7 @@ def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: d
     environment.filters |= {"number": number, "listing": listing, "text_table": for_people}
     for name, template, context in pages:
         page = environment.get_template(f"{template}.html.j2")
-        write_text(folder / name, page.render(shared | context, page=name))
+        write_text(folder / name, page.render({"above": None} | shared | context, page=name))
 
 
 def _menu(study: dict[str, Any], with_claims: bool) -> list[tuple[str, str]]:
