@@ -31,28 +31,32 @@ def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, 
     table, ledger = read_table(files["claims"]), read_json(files["ledger"])
     tested = set(table["control"])
     controls = [control for control in [PLAIN, *_others(files["controls"])] if control["control"] in tested]
-    overall = table[table["level"] == "overall"]
     models = {model["name"]: model["title"] for model in study["models"]}
+    entries = _entries(table)
     return {
         "symbols": SYMBOLS,
         "controls": controls,
-        "summary": summary(overall, controls, [claim["claim"] for claim in ledger]),
-        "by_model": _by_model(table[table["control"] == "none"], ledger, models),
-        "by_control": _by_control(overall, ledger, controls),
+        "summary": summary(table[table["level"] == "overall"], controls, [claim["claim"] for claim in ledger]),
+        "by_model": _by_model(_of(entries, control="none"), ledger, models),
+        "by_control": _by_control(_of(entries, level="overall"), ledger, controls),
         "claims": [
-            claim | _with_evidence(claim["claim"], table[table["claim"] == claim["claim"]], controls, study)
+            claim | _with_evidence(claim["claim"], _of(entries, claim=claim["claim"]), controls, study)
             for claim in ledger
         ],
     }
 
 
-def _with_evidence(name: str, rows: pd.DataFrame, controls: list[dict], study: dict[str, Any]) -> dict[str, Any]:
+def _of(entries: list[dict[str, Any]], **wanted: str) -> list[dict[str, Any]]:
+    """Those that have the wanted values."""
+    return [entry for entry in entries if all(entry[name] == value for name, value in wanted.items())]
+
+
+def _with_evidence(name: str, entries: list[dict], controls: list[dict], study: dict[str, Any]) -> dict[str, Any]:
     """Where the page of a claim is, its verdict over all models as measured, and its evidence by control."""
-    plain = rows[(rows["level"] == "overall") & (rows["control"] == PLAIN["control"])]
     return {
         "page": claim_page(name),
-        "verdicts": _entries(plain),
-        "evidence": list(_evidence(rows, controls, study)),
+        "verdicts": _of(entries, level="overall", control=PLAIN["control"]),
+        "evidence": list(_evidence(entries, controls, study)),
     }
 
 
@@ -61,49 +65,50 @@ def _others(path: str | Path) -> list[dict[str, Any]]:
     return [control for control in read_json(path) if control["control"] != "none"]
 
 
-def _by_model(plain: pd.DataFrame, ledger: list[dict], models: dict[str, str]) -> dict[str, Any]:
+def _by_model(plain: list[dict], ledger: list[dict], models: dict[str, str]) -> dict[str, Any]:
     """The matrix of claims by model and, of several, over all models, without a control."""
-    whole, single = (plain[plain["level"] == level] for level in ("overall", "model"))
-    columns = [(title, single[single["model"] == name]) for name, title in models.items()]
-    return _matrix([("all models", whole), *columns] if len(models) > 1 else columns, ledger)
+    columns = [(title, _of(plain, level="model", model=name)) for name, title in models.items()]
+    whole = [("all models", _of(plain, level="overall"))] if len(models) > 1 else []
+    return _matrix([*whole, *columns], ledger)
 
 
-def _by_control(overall: pd.DataFrame, ledger: list[dict], controls: list[dict]) -> dict[str, Any]:
+def _by_control(overall: list[dict], ledger: list[dict], controls: list[dict]) -> dict[str, Any]:
     """The matrix of claims by control, over all models."""
-    return _matrix([(each["title"], overall[overall["control"] == each["control"]]) for each in controls], ledger)
+    return _matrix([(each["title"], _of(overall, control=each["control"])) for each in controls], ledger)
 
 
-def _matrix(columns: list[tuple[str, pd.DataFrame]], ledger: list[dict]) -> dict[str, Any]:
+def _matrix(columns: list[tuple[str, list[dict]]], ledger: list[dict]) -> dict[str, Any]:
     """Headings, and for each claim a row of cells, each with the verdicts of one column, mostly one."""
     rows = [
         {
             "claim": claim["claim"],
             "page": claim_page(claim["claim"]),
             "title": claim["title"],
-            "cells": [_entries(part[part["claim"] == claim["claim"]]) for _, part in columns],
+            "cells": [_of(part, claim=claim["claim"]) for _, part in columns],
         }
         for claim in ledger
     ]
     return {"headings": [heading for heading, _ in columns], "rows": rows}
 
 
-def _evidence(rows: pd.DataFrame, controls: list[dict], study: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _evidence(entries: list[dict], controls: list[dict], study: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Of one claim and each control that it was tested with: the verdicts, and the cells that they stand on."""
     models = {model["name"]: model["title"] for model in study["models"]}
     for control in controls:
-        part = rows[rows["control"] == control["control"]]
-        whole, single = (part[part["level"] == level] for level in ("overall", "model"))
-        verdicts = [entry | {"model": "all models"} for entry in _entries(whole)]
-        verdicts += [entry | {"model": models.get(entry["model"], entry["model"])} for entry in _entries(single)]
+        part = _of(entries, control=control["control"])
+        verdicts = [entry | {"model": "all models"} for entry in _of(part, level="overall")]
+        verdicts += [
+            entry | {"model": models.get(entry["model"], entry["model"])} for entry in _of(part, level="model")
+        ]
         if verdicts:
-            yield {"control": control, "verdicts": verdicts, **_cells(part[part["level"] == "cell"], models, study)}
+            yield {"control": control, "verdicts": verdicts, **_cells(_of(part, level="cell"), models, study)}
 
 
-def _cells(part: pd.DataFrame, models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:
+def _cells(part: list[dict], models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:
     """One row a model, task and contrast, one column a projection, each row with the place of its figures."""
     tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
     found: dict[tuple, dict[str, dict]] = {}
-    for entry in _entries(part):
+    for entry in part:
         key = (entry["model"], entry["task"], entry["contrast"])
         found.setdefault(key, {})[entry["projection"] or EVERY] = entry
     projections = list(dict.fromkeys(projection for cells in found.values() for projection in cells))
@@ -135,15 +140,11 @@ def _range(cells: Iterable[dict[str, Any]]) -> str:
     return "" if not known else str(known[0]) if len(known) == 1 else f"{known[0]} to {known[-1]}"
 
 
-def _entries(rows: pd.DataFrame) -> list[dict[str, Any]]:
+def _entries(table: pd.DataFrame) -> list[dict[str, Any]]:
     """Verdicts with their numbers as text; the number of a missing one is empty."""
     return [
         {
-            "model": row["model"],
-            "task": row["task"],
-            "contrast": row["contrast"],
-            "control": row["control"],
-            "projection": row["projection"],
+            **{name: row[name] for name in ("claim", "level", "control", "model", "task", "contrast", "projection")},
             "verdict": row["verdict"],
             "effect": effect_of(row),
             "n": "" if row["n"] is None else str(int(row["n"])),
@@ -153,7 +154,7 @@ def _entries(rows: pd.DataFrame) -> list[dict[str, Any]]:
             "reason": row["reason"] or "",
             "unit": row["unit"] or "",
         }
-        for row in rows.astype(object).where(rows.notna(), None).to_dict("records")
+        for row in table.astype(object).where(table.notna(), None).to_dict("records")
     ]
 
 
