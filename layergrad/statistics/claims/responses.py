@@ -116,7 +116,8 @@ def read_responses(
 
 def _read(path: str | Path, columns: list[str]) -> pa.Table:
     read_facts(path)  # a damaged file is told here
-    return pq.read_table(path, columns=columns, pre_buffer=False)  # which is for files far away
+    # The job has one core, and the file is near: threads and reading ahead cost more than they bring.
+    return pq.read_table(path, columns=columns, use_threads=False, pre_buffer=False)
 
 
 def _projections(spectra: pa.Table) -> tuple[str, ...]:
