@@ -1,13 +1,14 @@
 # make study   the default study, from nothing to the report      make test   lint and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
 # make pull    the results of this commit, from DVC's remote             make push   results to it (docs/dvc.md)
+# make types   type errors, by mypy
 # make schema  config/schema and docs/configuration.md anew, after a change of what a YAML file may say
 # make benchmark   what the measurement costs, into docs/benchmark (about 25 minutes on two cores, on a quiet machine)
 PYTHON ?= python3
 TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
 BIN    := .venv/bin
 
-.PHONY: setup study pull push benchmark schema test test-all lint lock
+.PHONY: setup study pull push benchmark schema test test-all lint types lock
 
 setup: .venv/.ready
 
@@ -49,6 +50,9 @@ lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/snakefmt --check Snakefile rules
 	$(BIN)/lint-imports
+
+types: setup
+	$(BIN)/mypy
 
 test: lint
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
