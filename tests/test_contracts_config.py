@@ -1,13 +1,18 @@
 """Every mistake in a configuration is one line: file, key, what was given, what is allowed."""
 
 import shutil
+from typing import get_args
 
 import pytest
 import yaml
 
-from layergrad.contracts import estimate
+from layergrad.contracts import estimate, keys
+from layergrad.contracts.config.study import Control
+from layergrad.contracts.config.tasks import Family, Variant
 from layergrad.contracts.errors import UserError
+from layergrad.contracts.options import OPTIONS, Reader
 from layergrad.contracts.study_files import load_study
+from layergrad.data.readers import READERS
 
 
 @pytest.fixture
@@ -28,6 +33,13 @@ def config(tmp_path, root):
         return tmp_path / "config" / "test.yaml"
 
     return change
+
+
+def test_types_name_the_whole_vocabulary():
+    assert get_args(Family) == keys.FAMILIES
+    assert get_args(Variant) == keys.VARIANTS
+    assert ("none", *get_args(Control)) == keys.CONTROLS
+    assert get_args(Reader) == tuple(OPTIONS) == tuple(READERS)
 
 
 @pytest.mark.parametrize("study", ["config.yaml", "test.yaml"])

@@ -4,7 +4,7 @@ import math
 
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.study import Study
-from layergrad.contracts.config.tasks import TaskSpec
+from layergrad.contracts.config.tasks import TaskSpec, Variant
 
 _SET_UP_SECONDS = 120  # core-seconds of a study beside its gradients: downloads, data, figures, report
 _LOAD_SECONDS = 10  # core-seconds to load a model, once a gradient job
@@ -57,7 +57,7 @@ def describe(study: Study, cores: int, memory_mb: int = 7500) -> str:
     )
 
 
-def responses(study: Study, model: ModelSpec, task: TaskSpec, variant: str) -> int:
+def responses(study: Study, model: ModelSpec, task: TaskSpec, variant: Variant) -> int:
     """Responses of one variant that a model is measured on, controls at their most."""
     plain = sum(task.samples_of(variant).model_dump().values())
     if model.untrained_of:
@@ -65,7 +65,7 @@ def responses(study: Study, model: ModelSpec, task: TaskSpec, variant: str) -> i
     return plain + sum(_controlled(task, variant, control) for control in study.controls if task.gives(control))
 
 
-def _controlled(task: TaskSpec, variant: str, control: str) -> int:
+def _controlled(task: TaskSpec, variant: Variant, control: str) -> int:
     """Responses of one control, at most: samples are nested, so the fewest of a pair have both.
 
     Of responses that are cut to equal length the shortest stays as it was, and is not measured again.

@@ -50,4 +50,10 @@ def _acquire(lock: FileLock, prefix: str | Path, wait: bool) -> None:
         if not wait:
             raise UserError(f"{prefix}: another run is writing it; wait for its end or give another --out") from error
         logger.warning("%s: waiting for a job of an earlier run, which is still at work", prefix)
-        lock.acquire(poll_interval=0.5, cancel_check=check_run)
+        lock.acquire(poll_interval=0.5, cancel_check=_replaced)
+
+
+def _replaced() -> bool:
+    """Never by a value: that a newer run has begun is raised, so that it is told in its own words."""
+    check_run()
+    return False

@@ -1,8 +1,7 @@
 """What pydantic found wrong, in words for the person who wrote it."""
 
-from typing import Any
-
 from pydantic import BaseModel
+from pydantic_core import ErrorDetails
 
 SOURCE_TAGS = {f"{kind} source": kind for kind in ("hub", "url", "pypi", "join", "file")}
 ORIGIN_TAGS = {"field origin": "field", "source origin": "source", "template origin": "template"}
@@ -10,7 +9,7 @@ TAGS = SOURCE_TAGS | ORIGIN_TAGS
 """By the tag that pydantic counts as a part of a mistake's place, the key that tells which kind of value is meant."""
 
 
-def told(mistake: dict[str, Any], spec: type[BaseModel], within: str = "") -> str:
+def told(mistake: ErrorDetails, spec: type[BaseModel], within: str = "") -> str:
     """One of pydantic's mistakes: key, what is allowed, what was given."""
     keys = [within, *(str(part) for part in mistake["loc"] if part not in TAGS)]
     key = ".".join(filter(None, keys))

@@ -1,5 +1,7 @@
 """What each reader of the data floor needs to be told, validated with the rest of a task file."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from layergrad.contracts.strict import PositiveInt, Strict
@@ -40,7 +42,9 @@ class WikipediaOptions(Strict):
     )
 
 
-OPTIONS: dict[str, type[Strict]] = {
+Reader = Literal["rows", "pairs", "champ", "gsm_symbolic", "wikipedia"]
+
+OPTIONS: dict[Reader, type[Strict]] = {
     "rows": RowsOptions,
     "pairs": PairsOptions,
     "champ": ChampOptions,

@@ -7,28 +7,30 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import write_json
-from layergrad.contracts.options import OPTIONS
+from layergrad.contracts.options import OPTIONS, Reader
+from layergrad.contracts.strict import Strict
 
-
-class _StudyFile(Study):
-    """A study file as a person writes it: models and tasks by name."""
-
-    models: list[SafeName] = Field(min_length=1, description="names of files in models/")
-    tasks: list[SafeName] = Field(min_length=1, description="names of files in tasks/")
+_STUDY_FILE = create_model(
+    "_StudyFile",
+    __base__=Study,
+    __doc__="A study file as a person writes it: models and tasks by name.",
+    models=(list[SafeName], Field(min_length=1, description="names of files in models/")),
+    tasks=(list[SafeName], Field(min_length=1, description="names of files in tasks/")),
+)
 
 
 def schemas() -> dict[str, dict[str, Any]]:
     """The schemas of study, model and task files, by kind."""
     task = _schema(TaskSpec, "name")
     task["allOf"] = [_options_of(reader) for reader in OPTIONS]
-    return {"study": _schema(_StudyFile, "directory"), "model": _schema(ModelSpec, "name"), "task": task}
+    return {"study": _schema(_STUDY_FILE, "directory"), "model": _schema(ModelSpec, "name"), "task": task}
 
 
 def write_schemas(folder: str | Path) -> None:
@@ -37,7 +39,7 @@ def write_schemas(folder: str | Path) -> None:
         write_json(Path(folder) / f"{kind}.schema.json", schema)
 
 
-def _schema(spec: type, not_written: str) -> dict[str, Any]:
+def _schema(spec: type[Strict], not_written: str) -> dict[str, Any]:
     """A model's schema without the key that is known from the file itself."""
     schema = spec.model_json_schema()
     schema["required"].remove(not_written)
@@ -55,10 +57,10 @@ def _closed(node: Any) -> Any:
     return closed | {"additionalProperties": False} if "patternProperties" in node else closed
 
 
-def _options_of(reader: str) -> dict[str, Any]:
+def _options_of(reader: Reader) -> dict[str, Any]:
     """What ``options`` may be where the task names this reader; ``rows`` is meant where it names none."""
     named = {} if reader == "rows" else {"required": ["reader"]}
-    fitting = {"properties": {"options": OPTIONS[reader].model_json_schema()}}
+    fitting: dict[str, Any] = {"properties": {"options": OPTIONS[reader].model_json_schema()}}
     if OPTIONS[reader].model_json_schema().get("required"):
         fitting["required"] = ["options"]
     return {"if": {"properties": {"reader": {"const": reader}}} | named, "then": fitting}

@@ -1,14 +1,14 @@
 """Task files: ``tasks/<task>.yaml``."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.sources import Source
-from layergrad.contracts.keys import FAMILIES, VARIANTS
 from layergrad.contracts.mistakes import ORIGIN_TAGS, told
-from layergrad.contracts.options import OPTIONS
+from layergrad.contracts.options import OPTIONS, Reader
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
 TaskName = Annotated[
@@ -18,8 +18,9 @@ TaskName = Annotated[
 TemplateName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=250)
 ]
-Family = Literal[FAMILIES]
-Variant = Literal[VARIANTS]
+# The vocabulary of contracts/keys.py, written out: a type cannot be made from a tuple.
+Family = Literal["math", "commonsense", "knowledge"]
+Variant = Literal["none", "simplified", "detailed", "unpopular", "popular_100", "popular_500", "popular_1000"]
 
 
 class RowField(Strict):
@@ -93,7 +94,7 @@ class TaskContent(Strict):
     name: TaskName
     family: Family = Field(description="math and commonsense have variants of reasoning, knowledge variants of length")
     licence: str = Field(description="of the data; the report lists it")
-    reader: Literal[tuple(OPTIONS)] = Field(
+    reader: Reader = Field(
         default="rows",
         description="rows: files of rows with any fields; pairs: of a prompt and a response; others: one data set each",
     )
@@ -104,7 +105,7 @@ class TaskContent(Strict):
     )
     instruction: TextOrigin = Field(description="the prompt: a template, or a field as it is")
     answer: TextOrigin | None = Field(default=None, description="the bare answer, likewise")
-    variants: dict[Variant, VariantContent] = Field(min_length=1)
+    variants: Mapping[Variant, VariantContent] = Field(min_length=1)
     samples: dict[Variant, Samples | StrictPositiveInt] = Field(
         description="by variant, how many; a bare number n means n correct and n irrelevant ones"
     )
@@ -126,7 +127,7 @@ class TaskContent(Strict):
                 raise ValueError(f"samples ask for incorrect responses of {variant}, which has no template for them")
         return self
 
-    def samples_of(self, variant: str) -> Samples:
+    def samples_of(self, variant: Variant) -> Samples:
         """Counts by response; a bare number n means n correct and n irrelevant ones."""
         count = self.samples[variant]
         return count if isinstance(count, Samples) else Samples(correct=count, irrelevant=count)
@@ -137,10 +138,10 @@ class TaskContent(Strict):
 
     def templates(self) -> list[str]:
         """File names of all templates the task uses, sorted."""
-        names = {self.instruction, self.answer}
+        origins: list[str | RowField | Given | None] = [self.instruction, self.answer]
         for variant in self.variants.values():
-            names |= {variant.correct, variant.incorrect, variant.before_error, variant.after_error, variant.pool}
-        return sorted(name for name in names if isinstance(name, str))
+            origins += [variant.correct, variant.incorrect, variant.before_error, variant.after_error, variant.pool]
+        return sorted({origin for origin in origins if isinstance(origin, str)})
 
     def gives(self, control: str) -> bool:
         """Whether any response of the task can have a control."""
@@ -159,7 +160,7 @@ class TaskContent(Strict):
         ready = all(isinstance(spec.correct, Given) and spec.irrelevant for spec in self.variants.values())
         return self.reader != "rows" or not ready
 
-    def given(self) -> dict[tuple[str, str], str]:
+    def given(self) -> dict[tuple[Variant, str], str]:
         """By (variant, response), the source that holds these responses ready."""
         return {
             (variant, response): role.source
