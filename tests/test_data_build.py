@@ -83,6 +83,11 @@ def build(listing, root):
     return built
 
 
+def test_what_is_made_by_length_needs_a_tokenizer(listing):
+    with pytest.raises(UserError, match="no length_tokenizer is given"):
+        build_task(make_task(), TEMPLATES, listing, None, 0, "length_matched")
+
+
 def by_key(frame):
     return frame.set_index(["variant", "response", "sample_id"])["output"].to_dict()
 

@@ -56,7 +56,7 @@ def build_task(
     ``tokenizer.json``, whose tokens measure length; a task that does not measure any needs none. Raises ``UserError``
     for rows, templates and counts that do not fit.
     """
-    count_tokens = token_counter(tokenizer) if tokenizer else None
+    count_tokens = token_counter(tokenizer) if tokenizer else _no_tokenizer
     files = fetched_files(listing)
     rows = read_rows(task, files, seed, count_tokens)
     rendered = with_given(render(rows, task, Templates(task, templates)), task, files)
@@ -91,6 +91,10 @@ def token_counter(path: str | Path) -> CountTokens:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return lambda text: len(tokenizer.encode(text, add_special_tokens=False).ids)
+
+
+def _no_tokenizer(text: str) -> int:
+    raise UserError("no length_tokenizer is given, but responses are made here by the length of others")
 
 
 def render(rows: datasets.Dataset, task: TaskContent, templates: Templates) -> pd.DataFrame:

@@ -3,12 +3,13 @@
 Their key ``control`` says which; what the gradient job does to them besides stands in ``gradients/controls.py``.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
+from layergrad.contracts.config.tasks import Variant
 from layergrad.contracts.keys import KEYS
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
 
@@ -19,8 +20,8 @@ _SAMPLE = ["sample_id", "variant"]
 def control_rows(
     plain: pd.DataFrame,
     rendered: pd.DataFrame,
-    responses: dict[str, list[Response]],
-    controls: list[str],
+    responses: dict[Variant, list[Response]],
+    controls: Sequence[str],
     seed: int,
     count_tokens: CountTokens,
     max_length: int,
@@ -63,10 +64,10 @@ def _answer_only(plain: pd.DataFrame, count_tokens: CountTokens, max_length: int
 
 
 def _irrelevant(
-    plain: pd.DataFrame, control: str, responses: dict[str, list[Response]], seed: int, count_tokens: CountTokens
+    plain: pd.DataFrame, control: str, responses: dict[Variant, list[Response]], seed: int, count_tokens: CountTokens
 ) -> pd.DataFrame:
     """The irrelevant responses made in another way; none of a variant in which all come out as they were."""
-    texts = {}
+    texts: dict[tuple[str, str], str] = {}
     for variant, correct in responses.items():
         made = (
             irrelevant(correct, "shuffled", seed, count_tokens)

@@ -131,7 +131,8 @@ def _length_matched(response: Response, lender: _Lender, seed: int, count_tokens
     rng = random.Random(f"{seed}:{response.sample_id}")
     parts = sentences.split(response.text)
     tokens = {place: count_tokens(parts[place]) for place in range(1, len(parts), 2)}
-    own, used, owed = set(parts[1::2]), set(), 0
+    own, owed = set(parts[1::2]), 0
+    used: set[str] = set()
     for place in sorted(tokens, key=lambda place: (-tokens[place], place)):
         if parts[place] in lender.headings and not _names(response.answer, parts[place]):
             continue
@@ -156,7 +157,9 @@ def _dealt(responses: list[Response], pool: list[_Sentence], seed: int) -> dict[
     When the deck is used up, all sentences are shuffled anew: one may stand in several responses, but never twice in
     one. So a row gets fewer than it has only where other groups have no more that differ from its own, and it is told.
     """
-    made, deck, short = {}, [], 0
+    made: dict[str, str] = {}
+    deck: list[_Sentence] = []
+    short = 0
     for response in sorted(responses, key=lambda response: response.sample_id):
         own = sentences.sentences(response.text)
         hand = _take(deck, len(own), response.group, set(own))

@@ -4,8 +4,8 @@ import re
 
 import sentencex
 
-# What opens a line and is its layout, not its sentence: indentation, list marks, numbers, headings and quotes.
-_LINE_MARK = re.compile(r"\s*(?:(?:[-*+•]|#{1,6}|>|\(?\d{1,3}[.)])\s+)*")
+# What opens a line and is its layout, not its sentence: indentation, list marks, numbers, headings and quotes, if any.
+_LINE_MARK = re.compile(r"^\s*(?:(?:[-*+•]|#{1,6}|>|\(?\d{1,3}[.)])\s+)*")
 _PAIRS = (("(", ")"), ("[", "]"))
 _ENDS_IN_TITLE = re.compile(r"\b(?:Mr|Mrs|Ms|Dr|Prof|St|vs|cf|approx)\.\s*$")
 
@@ -36,8 +36,8 @@ def sentences(text: str) -> list[str]:
 
 def _split_line(line: str) -> tuple[str, list[str]]:
     """The mark that opens a line, and its sentences with their white space."""
-    mark = _LINE_MARK.match(line).group()
-    rest = line[len(mark) :]
+    rest = _LINE_MARK.sub("", line, count=1)
+    mark = line.removesuffix(rest)
     if not re.search(r"\w", rest):
         return line, []
     pieces: list[str] = []

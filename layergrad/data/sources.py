@@ -75,6 +75,8 @@ def newest(repository: str, subset: str | None, split: str) -> HubSource:
         raise UserError(
             f"{repository}: the hub gives no such data set: {str(error).strip().splitlines()[0]}"
         ) from error
+    if commit is None:
+        raise UserError(f"{repository}: the hub names no commit of this data set")
     return HubSource(hub=repository, revision=commit, subset=subset, split=split)
 
 

@@ -1,6 +1,7 @@
 """Plain text of a Wikipedia article. What cannot be shown as text takes its whole sentence along."""
 
 import re
+from collections.abc import Callable
 
 import mwparserfromhell
 
@@ -110,11 +111,10 @@ def _paragraphs(wikitext: str) -> list[str]:
     return [" ".join(paragraph.split()) for paragraph in re.split(r"\n{2,}", "\n".join(lines)) if paragraph.strip()]
 
 
-def _until_stable(pattern: re.Pattern, replacement, text: str) -> str:
+def _until_stable(pattern: re.Pattern[str], replacement: str | Callable[[re.Match[str]], str], text: str) -> str:
     """Replace innermost matches first, until none is left."""
-    changed = True
-    while changed:
-        text, changed = pattern.subn(replacement, text)
+    while pattern.search(text):
+        text = pattern.sub(replacement, text)
     return text
 
 

@@ -11,7 +11,9 @@ from layergrad.contracts.options import ChampOptions
 from layergrad.data.readers.files import load_json, named
 
 
-def read(files: dict[str, list[Path]], options: ChampOptions, seed: int, count_tokens: Callable[[str], int]):
+def read(
+    files: dict[str, list[Path]], options: ChampOptions, seed: int, count_tokens: Callable[[str], int]
+) -> datasets.Dataset:
     """A row a problem: ``question``, ``answer``, ``solution``, ``detailed``, ``detailed_incorrect``, ``detailed_pool``,
     ``detailed_author``, ``category``, ``before_error``, ``after_error``; what a problem does not have is empty."""
     path = named(files, "problems", ".json")

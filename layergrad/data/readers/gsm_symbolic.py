@@ -40,7 +40,9 @@ _DIFFICULTY = 1.0
 _ATTEMPTS = 1000
 
 
-def read(files: dict[str, list[Path]], options: GsmSymbolicOptions, seed: int, count_tokens: Callable[[str], int]):
+def read(
+    files: dict[str, list[Path]], options: GsmSymbolicOptions, seed: int, count_tokens: Callable[[str], int]
+) -> datasets.Dataset:
     """A row a problem: ``question``, ``answer``, ``rationale`` and ``template``, the number of its template.
 
     For a detailed solution also ``given``, the sentences of the question before the one that ``asked``, and ``steps``,

@@ -43,14 +43,10 @@ def read_pairs(path: Path, limit: int | None = None) -> pd.DataFrame:
 def _of_fields(record: dict[str, Any], where: str) -> dict[str, str]:
     """A null, in Parquet also a NaN, is no value."""
     values = {name: None if value != value else value for name, value in record.items()}  # only a NaN is not itself
-    for name in ("instruction", "output"):
-        _refuse_no_text(values[name], f"{where}: {name}")
+    instruction, output = (_text(values[name], f"{where}: {name}") for name in ("instruction", "output"))
     if values["input"] not in (None, ""):
-        _refuse_no_text(values["input"], f"{where}: input")
-    return {
-        "instruction": "\n".join(filter(None, (values["instruction"], values["input"]))),
-        "output": values["output"],
-    }
+        instruction += "\n" + _text(values["input"], f"{where}: input")
+    return {"instruction": instruction, "output": output}
 
 
 def _of_turns(record: dict[str, Any], where: str) -> dict[str, str]:
@@ -62,13 +58,12 @@ def _of_turns(record: dict[str, Any], where: str) -> dict[str, str]:
         given = ", ".join(map(str, roles)) or "none"
         allowed = " or ".join(", ".join(roles) for roles in ROLES)
         raise UserError(f"{where}: {TURNS} has the turns {given:.120}; allowed are {allowed}")
-    for turn in turns:
-        _refuse_no_text(turn.get("content"), f"{where}: {TURNS}: content of {turn['role']}")
-    *before, response = (turn["content"] for turn in turns)
+    *before, response = (_text(turn.get("content"), f"{where}: {TURNS}: content of {turn['role']}") for turn in turns)
     return {"instruction": "\n".join(before), "output": response}
 
 
-def _refuse_no_text(value: Any, what: str) -> None:
+def _text(value: Any, what: str) -> str:
+    """The value, which must be text that is not empty."""
     if value is None:
         raise UserError(f"{what} is missing")
     if not isinstance(value, str):
@@ -77,3 +72,4 @@ def _refuse_no_text(value: Any, what: str) -> None:
         raise UserError(f"{what} has half of a surrogate pair, which is no character")
     if value == "":
         raise UserError(f"{what} is ''; it must be text that is not empty")
+    return value

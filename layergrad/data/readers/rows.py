@@ -6,7 +6,7 @@ Values are taken as they stand: in CSV "007" is no number and "NA" is an answer,
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import datasets
 import pandas as pd
@@ -17,7 +17,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.options import RowsOptions
 from layergrad.data.readers.files import load_json
 
-Rows = pa.Table | list[dict[str, Any]]
+Rows: TypeAlias = pa.Table | list[dict[str, Any]]
 
 
 def read(
