@@ -93,7 +93,7 @@ class Watch:
         """What was measured since the last call: one row a backward pass (counted from 0), layer and projection."""
         self._backlog.work_off()
         if len(set(self._passes.values())) > 1:
-            behind = min(self._passes, key=self._passes.get)
+            behind = min(self._passes, key=lambda projection: self._passes[projection])
             raise UserError(
                 f"{behind.module_name}: a backward pass gave it no gradient, which others have; is it called?"
             )

@@ -60,7 +60,7 @@ def _run(options: argparse.Namespace) -> None:
     names = {"name": name, "model_name": model_name, "model_title": model_title}
     values = names | {"model": model} | _values(rows, model)
     study, written = files.write(values, keep_model)
-    print("", describe(study, os.cpu_count()), sep="\n")
+    print("", describe(study, os.cpu_count() or 1), sep="\n")
     print("", f"Written: {', '.join(map(str, written))}", sep="\n")
     if keep_model:
         print(f"As it was: {files.model}")

@@ -101,10 +101,10 @@ def dense_gradients(
 ) -> Iterator[tuple[Projection, Tensor]]:
     """dL/dW (d_out x d_in) of every projection as autograd forms it, from all logits and torch's own loss."""
     modules = list(dict.fromkeys(p.module for p in projections))
-    weights = [module.weight.requires_grad_() for module in modules]
+    weights = [module.get_parameter("weight").requires_grad_() for module in modules]
     try:
         ids = torch.tensor([encoded.ids])
-        place = model.get_input_embeddings().weight.device
+        place = model.get_input_embeddings().get_parameter("weight").device
         logits = model(input_ids=ids.to(place), use_cache=False).logits[0, encoded.start - 1 : -1]
         # In float64, since torch sums the exponentials of a whole vocabulary badly in float32; so not on MPS.
         loss = functional.cross_entropy(logits.cpu().double(), ids[0, encoded.start :])

@@ -1,5 +1,7 @@
 """A prompt and a response as a model is given them, for a person to look at."""
 
+from functools import partial
+
 from rich.text import Text
 from transformers import PreTrainedTokenizerBase
 
@@ -24,9 +26,8 @@ def preview(
     Tokens are parted by ``BETWEEN``; a line break inside a token shows as an arrow too. What ``max_length`` cuts off
     follows as a fourth part.
     """
-    options = {"prompt": prompt, "paper_compat": paper_compat}
-    whole = encode(tokenizer, instruction, output, **options, max_length=10**9)
-    cut = encode(tokenizer, instruction, output, **options, max_length=max_length)
+    read = partial(encode, tokenizer, instruction, output, prompt=prompt, paper_compat=paper_compat)
+    whole, cut = read(max_length=10**9), read(max_length=max_length)
     start = len(cut.ids) - cut.n_response
     parts = [
         Text(_counts(cut, len(whole.ids) - len(cut.ids)), style="bold"),
@@ -44,8 +45,9 @@ def token_texts(tokenizer: PreTrainedTokenizerBase, ids: tuple[int, ...]) -> lis
     Each is decoded behind a letter, since some tokenizers drop the blank that a text begins with.
     """
     (*_, letter) = tokenizer("a", add_special_tokens=False).input_ids
-    before = len(tokenizer.decode([letter], clean_up_tokenization_spaces=False))
-    return [tokenizer.decode([letter, token], clean_up_tokenization_spaces=False)[before:] for token in ids]
+    behind = [[letter], *([letter, token] for token in ids)]
+    alone, *texts = tokenizer.batch_decode(behind, clean_up_tokenization_spaces=False)
+    return [text[len(alone) :] for text in texts]
 
 
 def _counts(encoded: EncodedResponse, cut_off: int) -> str:

@@ -53,8 +53,8 @@ def import_released(
         asked = _of_cell(samples, cell)
         known = _of_cell(pool, cell) if pool is not None else asked
         found = match(lines, task, known, files[cell], problems)
-        found = found if asked is None else _asked_for(found, asked["sample_id"], files[cell], problems)
-        frames.append(_frames(found, {"task": task, "variant": cell[0], "response": cell[1]} | _PLAIN, files[cell]))
+        taken = found if asked is None else _asked_for(found, asked["sample_id"], files[cell], problems)
+        frames.append(_frames(taken, {"task": task, "variant": cell[0], "response": cell[1]} | _PLAIN, files[cell]))
     problems.log()
     spectra, responses = (pd.concat(tables, ignore_index=True) for tables in zip(*frames, strict=True))
     if spectra.empty:
@@ -73,7 +73,9 @@ def _of_cell(table: pd.DataFrame | None, cell: Cell) -> pd.DataFrame | None:
     return table[(table["variant"] == variant) & (table["response"] == response) & (table["control"] == "none")]
 
 
-def _asked_for(found: dict[str, Line], asked: pd.Series, path: PurePath, problems: Problems) -> dict[str, Line | None]:
+def _asked_for(
+    found: Mapping[str, Line], asked: pd.Series, path: PurePath, problems: Problems
+) -> Mapping[str, Line | None]:
     """The samples that the study takes, with their lines, none where there is none."""
     missing = len(set(asked) - set(found))
     if missing:
@@ -84,7 +86,7 @@ def _asked_for(found: dict[str, Line], asked: pd.Series, path: PurePath, problem
     return {identity: found.get(identity) for identity in asked}
 
 
-def _frames(found: dict[str, Line | None], key: dict[str, Any], path: PurePath) -> tuple[pd.DataFrame, pd.DataFrame]:
+def _frames(found: Mapping[str, Line | None], key: dict[str, Any], path: PurePath) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Gradients and samples of one cell."""
     usable = {identity: line for identity, line in found.items() if line and not line.fault}
     samples = pd.DataFrame(

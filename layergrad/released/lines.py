@@ -1,16 +1,22 @@
 """One line of the authors' format: what it says, or what is wrong with it."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from layergrad.contracts.keys import ATTENTION_PROJECTIONS
 from layergrad.released.layout import LOSS, NUMBERS, TEXTS, layer_of, parameter, parameters
 
 
 class LineError(Exception):
     """A line, or a part of it, of which no use can be made; the message says why."""
+
+
+def no_numbers() -> np.ndarray:
+    """Those of no layer."""
+    return np.empty((0, len(ATTENTION_PROJECTIONS), len(NUMBERS)))
 
 
 @dataclass(frozen=True)
@@ -22,8 +28,8 @@ class Line:
     instruction: str
     output: str
     loss: float = np.nan
-    numbers: np.ndarray | None = None
-    """float64, layers x 4 projections (q, k, v, o) x the 7 of ``NUMBERS``; none where the line has a ``fault``."""
+    numbers: np.ndarray = field(default_factory=no_numbers)
+    """float64, layers x 4 projections (q, k, v, o) x the 7 of ``NUMBERS``; no layer where the line has a ``fault``."""
     fault: str | None = None
     """Why its numbers cannot be used."""
     remark: str | None = None
@@ -65,7 +71,7 @@ def _loss(record: dict[str, Any]) -> float:
 
 def _numbers(record: dict[str, Any]) -> np.ndarray:
     """Of every layer and projection, as in ``Line``."""
-    layers = {layer_of(name) for name in record} - {None}
+    layers = {layer for layer in map(layer_of, record) if layer is not None}
     if not layers:
         raise LineError(f"{parameter(0, 'q')} is missing")
     gap = next((layer for layer in range(len(layers)) if layer not in layers), None)

@@ -25,8 +25,8 @@ def match(
     identify = _by_occurrence(task) if known is None else _by_text(known)
     found: dict[str, Line] = {}
     for line in lines:
-        if line.fault or line.remark:
-            problems.add(path, line.number, line.fault or line.remark, used=not line.fault)
+        if problem := line.fault or line.remark:
+            problems.add(path, line.number, problem, used=not line.fault)
         try:
             identity = identify(line, found)
         except LineError as error:

@@ -8,7 +8,7 @@ from pathlib import Path, PurePath
 
 from layergrad.contracts.errors import UserError
 from layergrad.released.layout import Cell
-from layergrad.released.lines import Line, LineError, parse
+from layergrad.released.lines import Line, LineError, no_numbers, parse
 from layergrad.released.problems import Problems
 
 logger = logging.getLogger("layergrad")
@@ -57,4 +57,4 @@ def _of_depth(line: Line, depth: int) -> Line:
     if line.fault or len(line.numbers) == depth:
         return line
     fault = f"it has {len(line.numbers)} layers, most lines have {depth}"
-    return replace(line, numbers=None, fault=fault, remark=None)
+    return replace(line, numbers=no_numbers(), fault=fault, remark=None)

@@ -19,7 +19,8 @@ def summary(overall: pd.DataFrame, controls: list[dict[str, Any]], claims: list[
     """What becomes of the ``claims`` over all models, then with each control, then with all of them."""
     verdicts = {name: rows.set_index("claim")["verdict"].to_dict() for name, rows in overall.groupby("control")}
     plain = {claim: verdicts.get("none", {}).get(claim, "not evaluable") for claim in claims}
-    told, fates = [_first(plain)], {claim: [] for claim in claims if plain[claim] == "supported"}
+    told = [_first(plain)]
+    fates: dict[str, list[str]] = {claim: [] for claim in claims if plain[claim] == "supported"}
     for control in controls:
         if control["control"] == "none":
             continue

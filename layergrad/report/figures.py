@@ -5,6 +5,7 @@ The same curves give the same bytes.
 
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any, NotRequired, TypedDict
 
 import matplotlib as mpl
 import numpy as np
@@ -12,6 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullFormatter
+from matplotlib.typing import RcKeyType
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import whole_file
@@ -21,7 +23,7 @@ from layergrad.contracts.tables import read_table
 from layergrad.report.points import model_points, quantity_points, response_points, wants_log_scale
 from layergrad.report.words import PROJECTIONS, VARIANTS
 
-STYLE = {
+STYLE: dict[RcKeyType, Any] = {
     "svg.hashsalt": "layergrad",  # else element ids are random
     "svg.fonttype": "none",  # text stays text: a fifth smaller, searched and copied
     "font.family": "sans-serif",
@@ -37,8 +39,18 @@ STYLE = {
     "legend.frameon": False,
     "savefig.dpi": 160,
 }
+
+
+class Look(TypedDict):
+    """How a line is drawn, in matplotlib's words; solid where nothing is said."""
+
+    color: str
+    marker: str
+    linestyle: NotRequired[str]
+
+
 # Okabe and Ito's colours, which colour-blind readers tell apart; markers and dashes do so without colour.
-LOOKS = {
+LOOKS: dict[str, Look] = {
     "q": {"color": "#0072B2", "marker": "o"},
     "k": {"color": "#D55E00", "marker": "s"},
     "v": {"color": "#009E73", "marker": "^"},
@@ -178,7 +190,7 @@ def _scale(panels: Iterable[Axes], table: pd.DataFrame, *, logarithmic: bool) ->
             axes.yaxis.set_minor_formatter(NullFormatter())
         else:
             axes.set_ylim(0, top * 1.06)
-        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.locator_params(axis="x", integer=True)
 
 
 def _legend(figure: Figure, panels: Iterable[Axes], labels: dict[str, str]) -> None:

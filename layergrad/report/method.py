@@ -25,7 +25,8 @@ def measured_on(tables: dict[str, pd.DataFrame], cells: str | Path, study: dict[
 def verdicts(diagnoses: list[str | Path], study: dict[str, Any]) -> dict[str, Any]:
     """``verdicts``, a table with one row a model and one column a check, and what the checks' names mean."""
     found = {Path(file).stem: read_json(file) for file in diagnoses}
-    rows, meanings = [], {}
+    rows = []
+    meanings: dict[str, str] = {}
     for model in study["models"]:
         if model["name"] in found:
             diagnosis = found[model["name"]]

@@ -47,13 +47,13 @@ def numeric_tables(statistics: dict[str, pd.DataFrame], bases: dict[str, str]) -
     """
     plain = {name: table[table["control"] == "none"] for name, table in statistics.items()}
     norms, steps = (plain[name].query("quantity == 'nuclear_norm'") for name in ("layer_means", "mad"))
-    whole = [table.query("segment == 'all'") for table in (norms, steps)]
+    all_norms, all_steps = (table.query("segment == 'all'") for table in (norms, steps))
     return {
         "cells": _cells(plain["cells"]),
-        "nuclear_norm": _by_projection(whole[0], [*KEY, "n"], "mean"),
+        "nuclear_norm": _by_projection(all_norms, [*KEY, "n"], "mean"),
         "mad": _segments_in_order(_by_projection(steps, [*KEY, "segment"], "mad")),
         "relative_difference": plain["relative_difference"].drop(columns=["family", "control"]),
-        "base_instruct": _base_instruct(*whole, plain["relative_difference"], bases),
+        "base_instruct": _base_instruct(all_norms, all_steps, plain["relative_difference"], bases),
         "second_hand": _second_hand(steps, plain["relative_difference"]),
     }
 

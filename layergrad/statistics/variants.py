@@ -1,7 +1,7 @@
 """How a quantity changes from one variant to another, on the samples that both have."""
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -14,6 +14,9 @@ from layergrad.statistics.measured import Measured
 
 COUNTS = ["n", "n_from", "n_to"]
 NUMBERS = ["mean_from", "mean_to", "difference", "standard_error", "log_ratio", "low", "high"]
+
+Compare = Callable[[np.ndarray, np.ndarray, bool], dict[str, float]]
+"""From the samples x layers of two variants, and whether they are the same samples, to some of ``NUMBERS``."""
 
 
 def variant_differences(measured: Measured, parts: dict[str, range], seed: int) -> pd.DataFrame:
@@ -29,7 +32,7 @@ def variant_differences(measured: Measured, parts: dict[str, range], seed: int) 
     log(early / last)|, with the spread of the difference over seeded bootstrap draws of the shared samples.
     """
     norm = measured.values("nuclear_norm")
-    compared = {
+    compared: dict[str, tuple[pd.DataFrame, Compare]] = {
         "nuclear_norm": (norm, _means),
         "nuclear_norm_over_loss": (measured.values("nuclear_norm_over_loss"), _means),
         "mad": (norm, _mads),

@@ -81,10 +81,8 @@ def along_chain(numbers: Numbers, chain: Chain, thing: Thing) -> Finding | None:
             directions += _directions(steps)
             taken |= set(own)
             evidence += _step_lines(numbers.where(model, task), steps)
-        steps = _steps(part, present).items()
-        aside += _step_lines(
-            numbers.where(model, task), {pair: step for pair, step in steps if not set(pair) <= set(own)}
-        )
+        others = {pair: step for pair, step in _steps(part, present).items() if not set(pair) <= set(own)}
+        aside += _step_lines(numbers.where(model, task), others)
     if not evidence and not aside:
         return None
     way = _arrow(VARIANTS[variant] for variant in chain.variants if variant in taken)

@@ -16,8 +16,9 @@ def apart(numbers: Numbers, response: str, question: str, variants: tuple[str, .
     if table.empty:
         return None
     templated = numbers.templated()
-    counts: dict[str, Counter] = {}
-    evidence, aside = [], []
+    counts: dict[str, Counter[str]] = {}
+    evidence: list[str] = []
+    aside: list[str] = []
     for (model, task, variant), part in table.groupby(["model", "task", "variant"], sort=False):
         line = f"{numbers.where(model, task)}, {VARIANTS[variant]}: {_apart_line(part, response)}"
         (aside if (task, variant) in templated else evidence).append(line)
@@ -27,10 +28,10 @@ def apart(numbers: Numbers, response: str, question: str, variants: tuple[str, .
     return Finding(question, _apart_answer(counts), evidence, aside)
 
 
-def _apart_answer(counts: dict[str, Counter]) -> str:
+def _apart_answer(counts: dict[str, Counter[str]]) -> str:
     if not counts:
         return NO_VERDICT
-    total = Counter()
+    total: Counter[str] = Counter()
     for count in counts.values():
         total.update(count)
     verdict = "In part" if total["above"] else "Not here"

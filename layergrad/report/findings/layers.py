@@ -54,13 +54,16 @@ def _ratio_lines(numbers: Numbers, table: pd.DataFrame) -> list[str]:
     """Every ratio, and which end is the larger one beyond the error."""
     lines = []
     for (model, task, variant), part in table.groupby(["model", "task", "variant"], sort=False):
-        told = [f"{row.projection} {number(row.ratio)} ({_ratio_word(row)})" for row in part.itertuples()]
+        told = [
+            f"{row.projection} {number(row.ratio)} ({_ratio_word(row.log_ratio, row.standard_error)})"
+            for row in part.itertuples()
+        ]
         where = f"{numbers.where(model, task)}, {VARIANTS[variant]}, {counted(int(part['n'].max()), 'response')}"
         lines.append(f"{where}, early over last: {', '.join(told)}")
     return lines
 
 
-def _ratio_word(row: tuple) -> str:
-    low, high = around(row.log_ratio, row.standard_error)
+def _ratio_word(log_ratio: float, standard_error: float) -> str:
+    low, high = around(log_ratio, standard_error)
     word = direction_of([low], [high])
     return {"rises": "early larger", "falls": "last larger", "stays level": "alike within the error", None: NONE}[word]

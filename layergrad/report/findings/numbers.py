@@ -65,10 +65,10 @@ def direction_of(low: Sequence[float], high: Sequence[float]) -> str | None:
 
     A step is level if its interval, from ``low`` to ``high``, has zero in it. None where an end is not known.
     """
-    low, high = np.asarray(low, float), np.asarray(high, float)
-    if np.isnan([low, high]).any():
+    steps = np.array([low, high], float).T
+    if np.isnan(steps).any():
         return None
-    words = np.select([high < 0, low > 0], ["falls", "rises"], "stays level").tolist()
+    words = ["falls" if end < 0 else "rises" if start > 0 else "stays level" for start, end in steps]
     return words[0] if len(set(words)) == 1 else ", then ".join(words)
 
 
