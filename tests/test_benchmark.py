@@ -46,6 +46,7 @@ def table(tiny_model_folder):
     return measure(real, sets, wide, Effort(repeats=2, repeats_dense_wide=1, repeats_short_wide=3))
 
 
+@pytest.mark.slow
 def test_everything_is_measured_as_often_as_asked(table):
     assert (table["value"] > 0).all()
     counts = table.groupby(["sample", "procedure", "quantity"]).size().to_dict()
@@ -59,6 +60,7 @@ def test_everything_is_measured_as_often_as_asked(table):
     assert counts == expected
 
 
+@pytest.mark.slow
 def test_memory_holds_what_must_be_there(table):
     """All gradients of the attention (float32), and U and V of the largest; layergrad holds no such matrix."""
     memory = table[table["quantity"] == "peak_memory_mb"].set_index("procedure")["value"]
@@ -67,6 +69,7 @@ def test_memory_holds_what_must_be_there(table):
     assert memory["d"] < memory["a"] - gradients / 2
 
 
+@pytest.mark.slow
 def test_the_report_is_whole_and_complete(table, tmp_path):
     write_report(table, machine.describe(), tmp_path)
     assert {path.name for path in tmp_path.iterdir()} == {f"benchmark.{kind}" for kind in ("csv", "md", "svg", "png")}
