@@ -5,6 +5,7 @@ import math
 from pathlib import Path
 
 import pandas as pd
+from synthetic_report import MODELS, Parts, report_inputs, run
 
 from layergrad.contracts.files import write_json
 from layergrad.contracts.paths import claim_page
@@ -30,6 +31,15 @@ RATIO = 1.45
 def claim_pages() -> list[str]:
     """File names of the pages that the report has with this ledger."""
     return ["claims.html", *map(claim_page, VERDICTS)]
+
+
+def report_with_claims(made, folder: Path, tasks: list[str]) -> dict[str, Path]:
+    """Write the report of the synthetic study into ``folder/report``, with this ledger: the ledger's files by name."""
+    root, study = made
+    files = write_claims(folder / "claims", list(MODELS), tasks)
+    inputs = Parts(**report_inputs(root) | {"claims": list(files.values())})
+    run("write_report", input=inputs, output=Parts([folder / "report" / "index.html"]), params=Parts(study=study))
+    return files
 
 
 def write_claims(folder: Path, models: list[str], tasks: list[str]) -> dict[str, Path]:

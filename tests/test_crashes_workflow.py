@@ -26,6 +26,14 @@ AGAIN = ("sh", "-c", "snakemake --unlock && exec snakemake --cores 2")
 """The command of docs/cluster.md after a crash."""
 
 
+def unmeasured(finished, folder):
+    """A copy of the finished project without its gradients."""
+    project = Copy(finished, folder)
+    for phase in ("shards", "gradients"):
+        shutil.rmtree(project.result(phase))
+    return project
+
+
 def manifests(project):
     """Checksums of every result, by phase."""
     found = {path.parent.name: read_json(path) for path in project.result("").glob("*/MANIFEST.json")}
@@ -67,9 +75,7 @@ def test_snakemake_killed_again_and_again_and_one_command_afterwards(root, tmp_p
 
 
 def test_a_job_that_a_killed_run_left_behind_is_waited_for_and_writes_nothing(tmp_path, finished):
-    project = Copy(finished, tmp_path)
-    for folder in ("shards", "gradients"):
-        shutil.rmtree(project.result(folder))
+    project = unmeasured(finished, tmp_path)
     process = project.start("snakemake", "--cores", "2", "gradients", "--config", "gradients={batch_tokens: 1}")
     wait_for(lambda: list(project.result("parts").rglob("batch-*.parquet")), process, pause=0.001)
     orphans = project.kill(process, jobs=signal.SIGSTOP)
@@ -87,9 +93,7 @@ def test_a_job_that_a_killed_run_left_behind_is_waited_for_and_writes_nothing(tm
 
 
 def test_a_second_snakemake_stops_and_the_first_goes_on(tmp_path, finished):
-    project = Copy(finished, tmp_path)
-    for folder in ("shards", "gradients"):
-        shutil.rmtree(project.result(folder))
+    project = unmeasured(finished, tmp_path)
     first = project.start("snakemake", "--cores", "2")
     wait_for(lambda: list(project.folder.glob(".snakemake/locks/*")), first, pause=0.01)
     second = project.run("snakemake", "--cores", "2")

@@ -7,8 +7,8 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 from browser import CHROMIUM, Browser
-from synthetic_ledger import claim_pages, write_claims
-from synthetic_report import MODELS, Parts, pages, report_inputs, run
+from synthetic_ledger import claim_pages, report_with_claims
+from synthetic_report import MODELS, pages
 
 from layergrad.contracts.paths import ASSETS
 
@@ -23,11 +23,8 @@ PHONE = {"width": 360, "height": 780}
 @pytest.fixture(scope="module")
 def report(made, tmp_path_factory):
     """The folder of the report of the synthetic study, with a ledger of claims."""
-    root, study = made
     folder = tmp_path_factory.mktemp("browser")
-    files = write_claims(folder / "claims", list(MODELS), ["puzzles", "wiki"])
-    inputs = Parts(**report_inputs(root) | {"claims": list(files.values())})
-    run("write_report", input=inputs, output=Parts([folder / "report" / "index.html"]), params=Parts(study=study))
+    report_with_claims(made, folder, ["puzzles", "wiki"])
     return folder / "report"
 
 

@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 
 import pytest
-from synthetic_ledger import RATIO, REASON, VERDICTS, claim_pages, write_claims
-from synthetic_report import MODELS, Parts, pages, report_inputs, run
+from synthetic_ledger import RATIO, REASON, VERDICTS, claim_pages, report_with_claims, write_claims
+from synthetic_report import MODELS, pages
 from test_report_pages import read
 
 from layergrad.report.claims_page import claims_of, effect_of
@@ -17,11 +17,9 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 @pytest.fixture(scope="module")
 def claimed(made, tmp_path_factory):
     """The report of the synthetic study with a ledger: its folder, the files of the ledger, the study."""
-    root, study = made
     folder = tmp_path_factory.mktemp("claims")
-    files = write_claims(folder / "claims", list(MODELS), ["puzzles", "wiki"])
-    inputs = Parts(**report_inputs(root) | {"claims": list(files.values())})
-    run("write_report", input=inputs, output=Parts([folder / "report" / "index.html"]), params=Parts(study=study))
+    files = report_with_claims(made, folder, ["puzzles", "wiki"])
+    _, study = made
     return folder / "report", files, study
 
 
