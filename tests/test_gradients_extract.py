@@ -2,10 +2,13 @@
 
 import hashlib
 import json
+import shutil
 
 import pandas as pd
 import pytest
 import torch
+from tokenizers import normalizers
+from transformers import AutoTokenizer
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import sample_id
@@ -237,6 +240,22 @@ def test_an_earlier_run_of_the_very_same_is_taken_whatever_its_shards(
         extract(*given, prefix, tmp_path / "parts", shard, earlier=tmp_path / "earlier")
     merge(find_shards(str(tmp_path / "again")), tmp_path / "again")
     assert digest(tmp_path / "again") == digest(tmp_path / "earlier")
+
+
+def test_nothing_measured_with_another_tokenizer_is_used(samples, tiny_model_folder, tmp_path, monkeypatch):
+    folder = tmp_path / "model"
+    shutil.copytree(tiny_model_folder, folder)
+    other = AutoTokenizer.from_pretrained(folder)
+    other.backend_tokenizer.normalizer = normalizers.Replace("e", "E")
+    other.save_pretrained(folder)
+    monkeypatch.setattr(job.Parts, "remove", lambda self: None)
+    run(samples, folder, tmp_path / "other")
+    shutil.copytree(tiny_model_folder, folder, dirs_exist_ok=True)
+    run(samples, folder, tmp_path / "truth")
+    origin = ModelOrigin.of(str(folder))
+    given = (samples, origin, origin_facts(origin), Settings(), tmp_path / "g", tmp_path / "other.parts")
+    extract(*given, earlier=tmp_path / "other")
+    assert digest(tmp_path / "other") != digest(tmp_path / "truth") == digest(tmp_path / "g")
 
 
 @pytest.mark.parametrize("what", ["missing", "damaged", "other settings", "other samples", "failed"])

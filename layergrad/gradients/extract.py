@@ -64,6 +64,8 @@ def extract(
         "settings": settings.model_dump(mode="json") | {"device": settings.device.partition(":")[0]},
         "modules": module_names(find_projections(skeleton, settings.projections, settings.modules)),
         "samples": text_sha256(samples.to_csv(index=False)),
+        # What the tokenizer makes of them: it may be another one without the model being another.
+        "tokens": text_sha256(*(repr(response.content) for response in encoded)),
         "versions": package_versions(),
         "code": code_version(*MEASUREMENT),
     }
