@@ -99,6 +99,15 @@ def test_titles_and_estimates_measure_nothing_again(project):
     assert not {name for name in pending if name.startswith(("models/", "sources/", "data/", "shards/", "statistics/"))}
 
 
+def test_a_setting_that_the_diagnosis_has_too_measures_again(project):
+    path = project.folder / "config/models/tiny-llama.yaml"
+    path.write_text(path.read_text() + "dtype: bfloat16\n")
+    pending = project.pending()
+    assert "diagnostics/tiny-llama.json" in pending
+    assert "shards/tiny-llama/mini_math.shard-1-of-2.parquet" in pending
+    assert "gradients/tiny-llama/mini_math.parquet" in pending
+
+
 def test_a_setting_of_the_statistics_measures_nothing_again(project):
     project.change("config/config.yaml", "gradients:", "noisy_above: 0.1\ngradients:")
     pending = project.pending()
