@@ -9,29 +9,28 @@ from layergrad.gradients.capture import Factors
 from layergrad.models.projections import Projection
 
 WITHIN_A_LAYER = {"qo": ("q", "o"), "kv": ("k", "v")}
-_BLOCK = 2**20  # entries of a gradient that are formed at a time
 
 Place = tuple[int, str]
 """Layer and name of a projection."""
 
 
 class Similarity:
-    """Inner products of the gradients of one response, of which at most two layers' factors are kept at a time."""
+    """Inner products of the gradients of one response, of which at most two layers' are kept at a time."""
 
     def __init__(self) -> None:
         self.products: dict[tuple[Place, Place], float] = {}
-        self._kept: dict[Place, tuple[Tensor, Tensor]] = {}
+        self._kept: dict[Place, tuple[Tensor, ...]] = {}
 
     def receive(self, factors: Factors) -> None:
-        """Take factors as they come in the backward pass, the last layer first, and compare them with those kept."""
+        """Take factors as the backward pass gives them, the last layer first; compare their gradients with those kept."""
         layer = factors.projections[0].layer
         self._kept = {place: kept for place, kept in self._kept.items() if abs(place[0] - layer) <= 1}
         for projection, y in zip(factors.projections, factors.output_gradients, strict=True):
             here = (layer, projection.name)
-            self._kept[here] = (factors.inputs, y)
+            self._kept[here] = comparable(factors.inputs, y)
             for _, one, other in _pairs({here, *self._kept}):
                 if here in (one, other) and _same_shape(self._kept[one], self._kept[other]):
-                    self.products[one, other] = inner_product(*self._kept[one], *self._kept[other])
+                    self.products[one, other] = inner_product(self._kept[one], self._kept[other])
 
     def rows(self, norms: dict[Projection, float]) -> list[dict]:
         """One row of the similarity table a pair, without its key; ``norms`` are Frobenius norms of all gradients.
@@ -50,20 +49,25 @@ class Similarity:
         return rows
 
 
-def inner_product(x1: Tensor, y1: Tensor, x2: Tensor, y2: Tensor) -> float:
-    """Sum over all entries of G1 * G2, with G = Yᵀ X of one shape, in float64.
+def comparable(x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
+    """In float64, what a gradient G = Yᵀ X is compared by: its factors, or where that takes more work G itself.
 
-    That is the sum of (Y1 Y2ᵀ) * (X1 X2ᵀ), T x T, which takes fewer operations than both G where T (O + I) < 2 O I;
-    otherwise both are formed a block of rows at a time.
+    With T rows an inner product of factors takes 2 T² (O + I) operations. To form G takes 2 T O I, once for the two or
+    three that it is compared with, so that there is less than one to form an inner product.
     """
-    if y1.device.type == "mps":  # it has no float64
-        x1, y1, x2, y2 = (factor.cpu() for factor in (x1, y1, x2, y2))
-    x1, y1, x2, y2 = (factor.double() for factor in (x1, y1, x2, y2))
-    (rows, outputs), inputs = y1.shape, x1.shape[1]
-    if rows * (outputs + inputs) < 2 * outputs * inputs:
-        return ((y1 @ y2.T) * (x1 @ x2.T)).sum().item()
-    blocks = torch.arange(outputs, device=y1.device).split(max(1, _BLOCK // inputs))
-    return sum(((y1[:, block].T @ x1) * (y2[:, block].T @ x2)).sum().item() for block in blocks)
+    if y.device.type == "mps":  # it has no float64
+        x, y = x.cpu(), y.cpu()
+    x, y = x.double(), y.double()
+    (rows, outputs), inputs = y.shape, x.shape[1]
+    return (x, y) if rows * (outputs + inputs) < outputs * inputs else (y.T @ x,)
+
+
+def inner_product(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> float:
+    """Sum over all entries of G1 * G2; of factors that is the sum over all of (X1 X2ᵀ) * (Y1 Y2ᵀ), T x T."""
+    if len(one) == 1:
+        return torch.dot(one[0].ravel(), other[0].ravel()).item()
+    (x1, y1), (x2, y2) = one, other
+    return torch.dot((x1 @ x2.T).ravel(), (y1 @ y2.T).ravel()).item()
 
 
 def _pairs(places: set[Place]) -> Iterator[tuple[str, Place, Place]]:
@@ -76,8 +80,8 @@ def _pairs(places: set[Place]) -> Iterator[tuple[str, Place, Place]]:
                 yield kind, (layer, first), (layer, second)
 
 
-def _same_shape(one: tuple[Tensor, Tensor], other: tuple[Tensor, Tensor]) -> bool:
-    return all(a.shape == b.shape for a, b in zip(one, other, strict=True))
+def _same_shape(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> bool:
+    return [tensor.shape for tensor in one] == [tensor.shape for tensor in other]
 
 
 def _why_none(one: Projection, other: Projection, norms: dict[Projection, float]) -> str | None:
