@@ -4,7 +4,8 @@ import math
 
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.study import Study
-from layergrad.contracts.config.tasks import TaskSpec, Variant
+from layergrad.contracts.config.tasks import TaskSpec
+from layergrad.contracts.keys import Variant
 
 _SET_UP_SECONDS = 120  # core-seconds of a study beside its gradients: downloads, data, figures, report
 _LOAD_SECONDS = 10  # core-seconds to load a model, once a gradient job

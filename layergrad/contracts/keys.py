@@ -1,24 +1,28 @@
 """The vocabulary of the study and the primary key of a measured response."""
 
 import hashlib
+from typing import Literal, get_args
 
 KEYS = ("task", "sample_id", "variant", "response", "replicate", "control")
 """Primary key of a measured response, checked at every write."""
 
-REASONING_VARIANTS = ("none", "simplified", "detailed")
-KNOWLEDGE_VARIANTS = ("unpopular", "popular_100", "popular_500", "popular_1000")
-VARIANTS = REASONING_VARIANTS + KNOWLEDGE_VARIANTS
-RESPONSES = ("correct", "irrelevant", "incorrect")
-FAMILIES = ("math", "commonsense", "knowledge")
-CONTROLS = (
-    "none",
+Variant = Literal["none", "simplified", "detailed", "unpopular", "popular_100", "popular_500", "popular_1000"]
+Family = Literal["math", "commonsense", "knowledge"]
+Control = Literal[
     "equal_length",
     "answer_only",
     "irrelevant_shuffled",
     "irrelevant_deranged",
     "cut_before_error",
     "cut_after_error",
-)
+]
+"""What a study may ask for besides the responses as they are, whose control is none."""
+
+VARIANTS = get_args(Variant)
+REASONING_VARIANTS = VARIANTS[:3]
+KNOWLEDGE_VARIANTS = VARIANTS[3:]
+RESPONSES = ("correct", "irrelevant", "incorrect")
+CONTROLS = ("none", *get_args(Control))
 ATTENTION_PROJECTIONS = ("q", "k", "v", "o")
 MLP_PROJECTIONS = ("gate", "up", "down")
 PROJECTIONS = ATTENTION_PROJECTIONS + MLP_PROJECTIONS

@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from layergrad.contracts.config.tasks import Variant
-from layergrad.contracts.keys import KEYS
+from layergrad.contracts.keys import KEYS, Variant
 from layergrad.data.irrelevant import CountTokens, Response, irrelevant
 
 ANSWER = "\nThe final answer is "

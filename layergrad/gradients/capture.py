@@ -59,7 +59,9 @@ def captured_factors(projections: list[Projection], receive: Callable[[Factors],
     group: _Group | None = None
     batch_size = 1
 
-    def on_forward(of_module: list[Projection], module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor):
+    def on_forward(
+        of_module: list[Projection], module: nn.Module, arguments: tuple[Tensor, ...], output: Tensor
+    ) -> None:
         nonlocal group, batch_size
         if not output.requires_grad:
             return  # the first of the two forward passes of gradient checkpointing
@@ -76,7 +78,7 @@ def captured_factors(projections: list[Projection], receive: Callable[[Factors],
         if len(group.caught) == len(group.modules):
             receive(group.factors())
             group.caught.clear()
-            group.inputs = None
+            group.inputs = group.inputs.new_empty(0)  # the hook keeps the group, and with it would keep the inputs
 
     by_module = [list(same) for _, same in groupby(projections, key=lambda p: p.module)]
     handles = [same[0].module.register_forward_hook(partial(on_forward, same)) for same in by_module]
@@ -87,9 +89,9 @@ def captured_factors(projections: list[Projection], receive: Callable[[Factors],
             handle.remove()
 
 
-def _same_memory(a: Tensor | None, b: Tensor) -> bool:
+def _same_memory(a: Tensor, b: Tensor) -> bool:
     """Whether two tensors are the same values in the same place: modules that were called with one input."""
-    return a is not None and a.data_ptr() == b.data_ptr() and a.shape == b.shape
+    return a.data_ptr() == b.data_ptr() and a.shape == b.shape
 
 
 def _in_batch(tensor: Tensor, batch_size: int) -> Tensor:

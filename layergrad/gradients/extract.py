@@ -57,6 +57,7 @@ def extract(
     encoded = encode_samples(samples, tokenizer, settings)
     skeleton = load_skeleton(origin)
     settings = resolve(skeleton, settings)
+    assert settings.batch_tokens is not None  # resolved
     batches = plan_batches(encoded, settings.batch_tokens)[shard.index - 1 :: shard.count]
     facts = {
         "model": model_facts,
@@ -87,9 +88,18 @@ def encode_samples(
     samples: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, settings: Settings
 ) -> list[EncodedResponse]:
     """Token ids of every row, as its control asks for."""
-    options = {"prompt": settings.prompt, "paper_compat": settings.paper_compat, "max_length": settings.max_length}
-    rows = zip(samples["instruction"], without_and_with_loss(samples), strict=True)
-    encoded = [encode(tokenizer, instruction, output, lead=lead, **options) for instruction, (lead, output) in rows]
+    encoded = [
+        encode(
+            tokenizer,
+            instruction,
+            output,
+            lead=lead,
+            prompt=settings.prompt,
+            paper_compat=settings.paper_compat,
+            max_length=settings.max_length,
+        )
+        for instruction, (lead, output) in zip(samples["instruction"], without_and_with_loss(samples), strict=True)
+    ]
     return cut_to_shortest(encoded, samples)
 
 

@@ -59,7 +59,7 @@ def response_losses(model: PreTrainedModel, batch: list[EncodedResponse]) -> Ten
     another. The weights are frozen and only the embedding's output requires grad, so that the backward pass visits
     every layer but forms no weight gradient. Only positions that predict a response token go through the head.
     """
-    device = model.get_input_embeddings().weight.device
+    device = next(model.get_input_embeddings().parameters()).device
     ids = torch.zeros(len(batch), max(len(sample.ids) for sample in batch), dtype=torch.long, device=device)
     predicts = torch.zeros_like(ids, dtype=torch.bool)
     for row, sample in enumerate(batch):

@@ -62,8 +62,8 @@ class Measurer:
             for index, encoded in enumerate(batch):
                 sample = factors.sample(index, len(encoded.ids))
                 backlog.add((sample, measured[index]), factors.nbytes // len(batch))
-                if measured[index].similarity is not None:
-                    measured[index].similarity.receive(sample)
+                if (similarity := measured[index].similarity) is not None:
+                    similarity.receive(sample)
 
         with captured_factors(self.projections, receive):
             losses = response_losses(self.model, batch)

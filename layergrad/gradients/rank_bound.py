@@ -67,7 +67,7 @@ def _token_alone(model: PreTrainedModel, projections: list[Projection]) -> froze
         for projection in projections
         if projection.layer == 0 and projection.name != "down"
     ]
-    embedding = model.get_input_embeddings().weight
+    embedding = next(model.get_input_embeddings().parameters())
     ids = torch.arange(1, _PROBE + 1, device=embedding.device) * max(1, embedding.shape[0] // (2 * _PROBE))
     try:
         with torch.no_grad():

@@ -22,7 +22,7 @@ class Similarity:
         self._kept: dict[Place, tuple[Tensor, ...]] = {}
 
     def receive(self, factors: Factors) -> None:
-        """Take factors as the backward pass gives them, the last layer first; compare their gradients with those kept."""
+        """Take factors as the backward pass gives them, the last layer first, and compare the gradients kept."""
         layer = factors.projections[0].layer
         self._kept = {place: kept for place, kept in self._kept.items() if abs(place[0] - layer) <= 1}
         for projection, y in zip(factors.projections, factors.output_gradients, strict=True):

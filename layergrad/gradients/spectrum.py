@@ -65,7 +65,7 @@ def small_factor(x: Tensor, y: Tensor, r: Tensor | None) -> Tensor:
     For T < min(O, I) that is R Y (T x O) with R = ``triangular_factor(x)``, since G = (R Y)ᵀ Qᵀ; otherwise G itself
     (O x I).
     """
-    return r @ y if len(x) < min(y.shape[1], x.shape[1]) else y.T @ x
+    return r @ y if r is not None and len(x) < min(y.shape[1], x.shape[1]) else y.T @ x
 
 
 def singular_values(matrix: Tensor) -> np.ndarray:
@@ -86,8 +86,8 @@ def singular_values(matrix: Tensor) -> np.ndarray:
 def _gram(matrix: Tensor) -> np.ndarray:
     """M Mᵀ in float64: by NumPy on the CPU, which forms one half and mirrors it, or on a GPU that has float64."""
     if matrix.device.type == "cuda":
-        wide = matrix.double()
-        return (wide @ wide.T).cpu().numpy()
+        on_gpu = matrix.double()
+        return (on_gpu @ on_gpu.T).cpu().numpy()
     wide = matrix.cpu().double().numpy()
     return wide @ wide.T
 

@@ -2,6 +2,7 @@
 
 import contextlib
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,7 @@ class ModelOrigin:
 
 def origin_facts(origin: ModelOrigin) -> dict[str, Any]:
     """What tells these weights from any others: checksums of a local model's files, the commit of one on the hub."""
-    facts = {"name_or_path": origin.name_or_path, "checksums": origin.checksums()}
+    facts: dict[str, Any] = {"name_or_path": origin.name_or_path, "checksums": origin.checksums()}
     if not Path(origin.name_or_path).is_dir():
         facts["revision"] = getattr(load_config(origin), "_commit_hash", None) or origin.revision
     return facts
@@ -143,8 +144,8 @@ def load_model(
             **origin.keywords(),
         )
     if device_map is None:
-        model = model.to(place)
-    elif {"cpu", "disk"} & set(map(str, model.hf_device_map.values())):
+        PreTrainedModel.to(model, place)
+    elif not all(weight.is_cuda for weight in model.parameters()):
         raise UserError(f"{origin.name_or_path}: does not fit on the GPUs that device_map auto found; choose bfloat16")
     if dtype == "float64" and hasattr(model, "set_experts_implementation"):
         model.set_experts_implementation("eager")  # the default one multiplies no float64 matrices
@@ -152,7 +153,7 @@ def load_model(
 
 
 @contextlib.contextmanager
-def _one_line(origin: ModelOrigin, what: str):
+def _one_line(origin: ModelOrigin, what: str) -> Iterator[None]:
     """Turn what transformers raises for a bad model into one line, and keep its progress bars out of the logs."""
     transformers.utils.logging.disable_progress_bar()
     try:
@@ -168,7 +169,7 @@ def _one_line(origin: ModelOrigin, what: str):
         raise UserError(f"{origin.name_or_path}: no {what} can be loaded from it: {reason}") from error
 
 
-def _hub_refused(error: BaseException) -> bool:
+def _hub_refused(error: BaseException | None) -> bool:
     """Whether the hub has the model and gives it only to those who are let in; its answer is among the causes."""
     while error is not None and not isinstance(error, HfHubHTTPError):
         error = error.__cause__ or error.__context__

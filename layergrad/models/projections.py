@@ -15,6 +15,7 @@ from layergrad.models.refusals import cannot_be_mapped, refuse_experts, refuse_m
 from layergrad.models.registry import find_layers, known_modules
 
 Which = Literal["attention", "attention+mlp"]
+Measurable = nn.Linear | Conv1D
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,7 +25,7 @@ class Projection:
     layer: int
     name: str
     module_name: str
-    module: nn.Module
+    module: Measurable
     rows: slice | Tensor
     d_out: int
     d_in: int
@@ -40,7 +41,7 @@ def find_projections(
     something cannot be mapped, and for what is not measured: layers without attention, experts, shared weights.
     """
     # A PeftModel wraps the model whose module names are the usual ones.
-    base = model.get_base_model() if hasattr(model, "get_base_model") else model
+    base = getattr(model, "get_base_model", lambda: model)()
     name, layers = find_layers(base, modules.layers if modules else None)
     config = base.config.get_text_config()
     modules = modules or known_modules(config, layers)
@@ -81,14 +82,14 @@ class _LayerMap:
 
     def _attention(self, modules: Modules) -> list[Projection]:
         o = self._whole("o", modules.o)
-        if modules.qkv is None:
+        if modules.qkv is None or modules.layout is None:  # either both are given or neither
             q, k, v = (self._whole(key, getattr(modules, key)) for key in "qkv")
             if q.d_out == 2 * o.d_in:
                 raise UserError(f"{q.module_name}: computes a gate besides the queries; such attention is not measured")
             return [q, k, v, o]
         name, module = self._module(modules.qkv)
         d_out, d_in = _shape(module)
-        rows = fused_rows(name, modules.layout, d_out, o.d_in, getattr(self.config, "num_attention_heads", None))
+        rows = fused_rows(name, modules.layout, d_out, o.d_in, getattr(self.config, "num_attention_heads", 0))
         parts = [
             Projection(self.index, key, name, module, _as_slice(indices), len(indices), d_in)
             for key, indices in zip("qkv", rows, strict=True)
@@ -96,11 +97,9 @@ class _LayerMap:
         return [*parts, o]
 
     def _mlp(self, modules: Modules) -> list[Projection]:
-        down = self._whole("down", modules.down)
-        if modules.gate_up is None:
-            gate = [self._whole("gate", modules.gate)] if modules.gate else []
-            parts = [*gate, self._whole("up", modules.up)]
-        else:
+        paths = {"gate": modules.gate, "up": modules.up, "down": modules.down}
+        *parts, down = [self._whole(key, path) for key, path in paths.items() if path]
+        if modules.gate_up:
             name, module = self._module(modules.gate_up)
             d_out, d_in = _shape(module)
             halves = {"gate": slice(0, d_out // 2), "up": slice(d_out // 2, d_out)}
@@ -117,17 +116,17 @@ class _LayerMap:
         name, module = self._module(path)
         return Projection(self.index, key, name, module, slice(None), *_shape(module))
 
-    def _module(self, path: str) -> tuple[str, nn.Module]:
+    def _module(self, path: str) -> tuple[str, Measurable]:
         name, module = f"{self.name}.{path}", self.layer.get_submodule(path)
         if hasattr(module, "base_layer"):
-            name, module = f"{name}.base_layer", module.base_layer
-        if not isinstance(module, nn.Linear | Conv1D):
+            name, module = f"{name}.base_layer", module.get_submodule("base_layer")
+        if not isinstance(module, Measurable):
             kind = type(module).__name__
             raise UserError(f"{name} is a {kind}; measured are torch's Linear and transformers' Conv1D")
         return name, module
 
 
-def fused_rows(name: str, layout: str, d_out: int, d_q: int, n_heads: int | None) -> list[Tensor]:
+def fused_rows(name: str, layout: str, d_out: int, d_q: int, n_heads: int) -> list[Tensor]:
     """Which outputs of a fused module are q's, k's and v's, in the order in which a head sees them.
 
     ``d_out`` is the number of the module's outputs, ``d_q`` of those that are queries: as many as o has inputs. Raises
@@ -153,14 +152,14 @@ def _as_slice(rows: Tensor) -> slice | Tensor:
     return slice(first, last + 1) if last - first + 1 == len(rows) else rows
 
 
-def _shape(module: nn.Module) -> tuple[int, int]:
+def _shape(module: Measurable) -> tuple[int, int]:
     """d_out and d_in. A Conv1D keeps its weight transposed."""
     return (module.nf, module.nx) if isinstance(module, Conv1D) else (module.out_features, module.in_features)
 
 
 def _refuse_shared(projections: list[Projection]) -> None:
     """One weight in two places: its gradient is a sum that belongs to no layer."""
-    owners = {}
+    owners: dict[int, tuple[int, str]] = {}
     for projection in projections:
         place = (projection.layer, projection.module_name)
         owner = owners.setdefault(id(projection.module.weight), place)

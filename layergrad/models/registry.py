@@ -72,7 +72,7 @@ def find_layers(model: PreTrainedModel, path: str | None = None) -> tuple[str, n
     """
     lists = {name: module for name, module in model.named_modules() if isinstance(module, nn.ModuleList)}
     name = path or _beside_the_embedding(model, lists)
-    if name not in lists:
+    if name is None or name not in lists:
         problem = f"{path} is no list of layers" if path else "beside its token embedding is no single list of layers"
         raise UserError(
             f"{type(model).__name__}: {problem}; name one in the model's YAML file (modules: {{layers: ...}}); its "
@@ -117,7 +117,8 @@ def _usual_modules(layers: nn.ModuleList) -> Modules | None:
     if o is None:
         return None
     usual = dict(zip("qkvo", (*_QKV, o), strict=True))
-    return Modules(**{key: _join(attention, name) for key, name in usual.items()}, **_usual_mlp(names))
+    paths = {key: _join(attention, name) for key, name in usual.items()}
+    return Modules.model_validate(paths | _usual_mlp(names))
 
 
 def _usual_mlp(names: set[str]) -> dict[str, str]:

@@ -46,14 +46,19 @@ def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: str, prompt: 
         return instruction + "\n"
     user = {"role": "user", "content": instruction}
     try:
-        turns = [{"role": "system", "content": SYSTEM_TURN}, user]
-        return tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+        return _render_chat(tokenizer, [{"role": "system", "content": SYSTEM_TURN}, user])
     except jinja2.TemplateError:
-        return tokenizer.apply_chat_template([user], add_generation_prompt=True, tokenize=False)
+        return _render_chat(tokenizer, [user])
     except ValueError as error:
         raise UserError(
             f"{tokenizer.name_or_path}: its tokenizer has no chat template; use the plain prompt"
         ) from error
+
+
+def _render_chat(tokenizer: PreTrainedTokenizerBase, turns: list[dict[str, str]]) -> str:
+    text = tokenizer.apply_chat_template(turns, add_generation_prompt=True, tokenize=False)
+    assert isinstance(text, str)  # and no token ids, with tokenize=False
+    return text
 
 
 def encode(

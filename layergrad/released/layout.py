@@ -8,9 +8,9 @@ from pathlib import Path, PurePosixPath
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.sources import FileSource, UrlSource
 from layergrad.contracts.config.study import Study
-from layergrad.contracts.config.tasks import TaskSpec, Variant
+from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.keys import ATTENTION_PROJECTIONS, RESPONSES
+from layergrad.contracts.keys import ATTENTION_PROJECTIONS, RESPONSES, Variant
 
 Cell = tuple[Variant, str]
 """Variant and response."""

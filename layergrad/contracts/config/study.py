@@ -9,17 +9,8 @@ from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import LocalPath, SafeName
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import read_text
+from layergrad.contracts.keys import Control
 from layergrad.contracts.strict import PositiveInt, Seed, Strict, StrictPositiveInt
-
-# The vocabulary of contracts/keys.py but for none, written out: a type cannot be made from a tuple.
-Control = Literal[
-    "equal_length",
-    "answer_only",
-    "irrelevant_shuffled",
-    "irrelevant_deranged",
-    "cut_before_error",
-    "cut_after_error",
-]
 
 
 class Gradients(Strict):

@@ -1,12 +1,13 @@
 """Task files: ``tasks/<task>.yaml``."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
 from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.sources import Source
+from layergrad.contracts.keys import Family, Variant
 from layergrad.contracts.mistakes import ORIGIN_TAGS, told
 from layergrad.contracts.options import OPTIONS, Reader
 from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
@@ -18,9 +19,6 @@ TaskName = Annotated[
 TemplateName = Annotated[
     str, Field(pattern=r"^[A-Za-z0-9_][A-Za-z0-9_.-]*(/[A-Za-z0-9_][A-Za-z0-9_.-]*)*$", max_length=250)
 ]
-# The vocabulary of contracts/keys.py, written out: a type cannot be made from a tuple.
-Family = Literal["math", "commonsense", "knowledge"]
-Variant = Literal["none", "simplified", "detailed", "unpopular", "popular_100", "popular_500", "popular_1000"]
 
 
 class RowField(Strict):
