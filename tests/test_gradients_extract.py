@@ -165,19 +165,26 @@ def test_the_modules_own_names_stand_in_the_metadata(samples, tiny_model_folder,
     assert read_facts(tmp_path / "g.parquet")["modules"] == names
 
 
+def short_of_memory(tokens, sizes=None):
+    """Measure only single samples of at most so many tokens; whatever is tried is noted in ``sizes``."""
+    measure = Measurer.measure
+
+    def measure_or_not(self, batch):
+        if sizes is not None:
+            sizes.append(len(batch))
+        if len(batch) > 1 or len(batch[0].ids) > tokens:
+            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
+        return measure(self, batch)
+
+    return measure_or_not
+
+
 def test_out_of_memory_halves_a_batch_and_at_one_sample_is_its_failure(
     samples, tiny_model_folder, tmp_path, monkeypatch
 ):
     run(samples, tiny_model_folder, tmp_path / "truth", batch_tokens=1)
-    measure, sizes = Measurer.measure, []
-
-    def short_of_memory(self, batch):
-        sizes.append(len(batch))
-        if len(batch) > 1 or len(batch[0].ids) > 100:
-            raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 1 bytes")
-        return measure(self, batch)
-
-    monkeypatch.setattr(Measurer, "measure", short_of_memory)
+    sizes = []
+    monkeypatch.setattr(Measurer, "measure", short_of_memory(100, sizes))
     run(samples, tiny_model_folder, tmp_path / "g")
     table = read_table(tmp_path / "g.samples.parquet")
     reasons = table["reason"].dropna()
@@ -242,6 +249,17 @@ def test_an_earlier_run_of_the_very_same_is_taken_whatever_its_shards(
     assert digest(tmp_path / "again") == digest(tmp_path / "earlier")
 
 
+def test_failures_that_lie_in_the_sample_are_not_tried_again(samples, tiny_model_folder, tmp_path, monkeypatch):
+    samples.loc[0, "instruction"] = "pens " * 600
+    run(samples, tiny_model_folder, tmp_path / "earlier")
+    monkeypatch.setattr(job, "load_measurer", lambda *given: pytest.fail("a model was loaded"))
+    origin = ModelOrigin.of(str(tiny_model_folder))
+    given = (samples, origin, origin_facts(origin), Settings(), tmp_path / "again", tmp_path / "parts")
+    extract(*given, earlier=tmp_path / "earlier")
+    assert (read_table(tmp_path / "again.samples.parquet")["status"] == "failed").sum() == 1
+    assert digest(tmp_path / "again") == digest(tmp_path / "earlier")
+
+
 def test_nothing_measured_with_another_tokenizer_is_used(samples, tiny_model_folder, tmp_path, monkeypatch):
     folder = tmp_path / "model"
     shutil.copytree(tiny_model_folder, folder)
@@ -258,15 +276,17 @@ def test_nothing_measured_with_another_tokenizer_is_used(samples, tiny_model_fol
     assert digest(tmp_path / "other") != digest(tmp_path / "truth") == digest(tmp_path / "g")
 
 
-@pytest.mark.parametrize("what", ["missing", "damaged", "other settings", "other samples", "failed"])
+@pytest.mark.parametrize("what", ["missing", "damaged", "other settings", "other samples", "out of memory"])
 def test_an_earlier_run_of_anything_else_is_not_taken(samples, tiny_model_folder, tmp_path, monkeypatch, what):
     earlier = tmp_path / "earlier"
     before = samples.copy()
     if what == "other samples":
         before.loc[0, "output"] += " indeed"
-    if what == "failed":
-        samples.loc[0, "instruction"] = before.loc[0, "instruction"] = "pens " * 600
-    if what != "missing":
+    if what == "out of memory":
+        with monkeypatch.context() as machine:
+            machine.setattr(Measurer, "measure", short_of_memory(100))
+            run(samples, tiny_model_folder, earlier)
+    elif what != "missing":
         run(before, tiny_model_folder, earlier, max_length=100 if what == "other settings" else 1024)
     if what == "damaged":
         path = tmp_path / "earlier.samples.parquet"

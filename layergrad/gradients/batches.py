@@ -11,6 +11,7 @@ from layergrad.contracts.tables import GRADIENTS
 from layergrad.gradients.measure import Measurement, Measurer
 from layergrad.models.tokens import EncodedResponse
 
+OUT_OF_MEMORY = "out of memory"
 _NO_STATISTICS = dict.fromkeys(name for name in GRADIENTS.names if name not in KEYS)
 
 
@@ -65,6 +66,11 @@ def batch_table(keys: pd.DataFrame, batch: list[EncodedResponse], measurer: Meas
     return pd.DataFrame(rows)
 
 
+def worth_another_try(measured: pd.DataFrame) -> bool:
+    """Whether a row failed for want of memory: the only failure that lies in the machine, not in model and sample."""
+    return bool(measured["reason"].fillna("").str.startswith(OUT_OF_MEMORY).any())
+
+
 def _about(encoded: EncodedResponse, outcome: Measurement) -> dict[str, Any]:
     """The sample's own columns."""
     return {
@@ -92,7 +98,7 @@ def _measure_what_fits(measurer: Measurer, batch: list[EncodedResponse]) -> list
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if len(batch) == 1:
-        return [Measurement(math.nan, failure=f"out of memory on {len(batch[0].ids)} tokens")]
+        return [Measurement(math.nan, failure=f"{OUT_OF_MEMORY} on {len(batch[0].ids)} tokens")]
     half = len(batch) // 2
     return [*_measure_what_fits(measurer, batch[:half]), *_measure_what_fits(measurer, batch[half:])]
 

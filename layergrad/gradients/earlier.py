@@ -9,6 +9,7 @@ import pandas as pd
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import KEYS
 from layergrad.contracts.tables import read_facts, read_table, write_table
+from layergrad.gradients.batches import worth_another_try
 from layergrad.gradients.merge import table_schemas
 
 logger = logging.getLogger("layergrad")
@@ -17,8 +18,9 @@ logger = logging.getLogger("layergrad")
 def take_over(earlier: str | Path, prefix: str | Path, keys: pd.DataFrame, facts: dict[str, Any]) -> bool:
     """Write a shard's tables, its rows those of ``keys``, from the merged tables under ``earlier``; False if it cannot.
 
-    They must be there, whole, without a failed sample, and made from the same ``facts``: model, samples, settings,
-    versions and code. Snakemake asks for a job again whenever a file before it is newer, though its content may not be.
+    They must be there, whole, without a sample that another try may measure, and made from the same ``facts``: model,
+    samples, settings, versions and code. Snakemake asks for a job again whenever a file before it is newer, though its
+    content may not be.
     """
     schemas = table_schemas(facts["settings"]["similarity"])
     try:
@@ -27,7 +29,7 @@ def take_over(earlier: str | Path, prefix: str | Path, keys: pd.DataFrame, facts
         tables = {end: read_table(f"{earlier}{end}") for end in schemas}
     except UserError:  # missing or damaged: it is measured anew
         return False
-    if (tables[".samples.parquet"]["status"] != "ok").any():
+    if worth_another_try(tables[".samples.parquet"]):
         return False
     for end, schema in schemas.items():
         write_table(tables[end].merge(keys[list(KEYS)]), f"{prefix}{end}", schema, facts)

@@ -13,7 +13,7 @@ from layergrad.contracts.keys import KEYS
 from layergrad.contracts.progress import meter
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SIMILARITY, write_table
 from layergrad.contracts.versions import MEASUREMENT, code_version, package_versions
-from layergrad.gradients.batches import batch_table, plan_batches
+from layergrad.gradients.batches import batch_table, plan_batches, worth_another_try
 from layergrad.gradients.controls import cut_to_shortest, without_and_with_loss
 from layergrad.gradients.earlier import take_over
 from layergrad.gradients.loading import load_measurer, resolve
@@ -110,7 +110,10 @@ def measure_batches(
     parts: Parts,
     load: Callable[[], Measurer],
 ) -> list[pd.DataFrame]:
-    """One frame a batch, from its part where that is finished; the model is loaded only if one is not."""
+    """One frame a batch, from its part where that is finished and did not want for memory.
+
+    The model is loaded only if one is to be measured.
+    """
     measurer = None
     frames = []
     name = " ".join(dict.fromkeys(keyed["task"])) if len(keyed) else "nothing"
@@ -118,7 +121,7 @@ def measure_batches(
     with meter(name, sum(map(len, batches)), tokens) as progress:
         for batch in batches:
             frame = parts.load(batch[0])
-            if frame is None or (frame["status"] != "ok").any():
+            if frame is None or worth_another_try(frame):
                 measurer = measurer or load()
                 frame = batch_table(keyed.iloc[batch], [encoded[row] for row in batch], measurer)
                 parts.save(batch[0], frame)
