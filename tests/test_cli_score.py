@@ -63,9 +63,10 @@ def test_scores_are_those_of_autograd_and_a_full_decomposition(data, tiny_model_
     assert score(data, tiny_model_folder, "--dtype", "float64", "--layers", f"{layers[0]}-{layers[-1]}") == 0
     for row, scored in zip(ROWS, read(data.with_name("mine.scored.jsonl")), strict=True):
         norm, rank = slow_scores(tiny_model_folder, tokenizer, row, layers)
-        assert scored["nuclear_norm"] == pytest.approx(norm, rel=1e-6)  # transformers' eager softmax is in float32 whatever the dtype
-        assert scored["effective_rank"] == pytest.approx(rank, rel=1e-7)
-        assert np.mean([scored[f"nuclear_norm_{name}"] for name in "qkvo"]) == pytest.approx(norm, rel=1e-7)
+        # To 1e-6, as transformers' eager softmax is in float32 whatever the dtype.
+        assert scored["nuclear_norm"] == pytest.approx(norm, rel=1e-6)
+        assert scored["effective_rank"] == pytest.approx(rank, rel=1e-6)
+        assert np.mean([scored[f"nuclear_norm_{name}"] for name in "qkvo"]) == pytest.approx(norm, rel=1e-6)
         assert {name: scored[name] for name in row} == row
 
 
