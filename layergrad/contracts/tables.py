@@ -130,7 +130,7 @@ def read_facts(path: str | Path) -> dict[str, Any]:
     """The deterministic facts that stand in a table's metadata."""
     with _readable(path):
         metadata = pq.read_schema(path).metadata or {}
-    return json.loads(metadata.get(b"layergrad", b"{}"))
+        return json.loads(metadata.get(b"layergrad", b"{}"))
 
 
 @contextlib.contextmanager
@@ -140,7 +140,7 @@ def _readable(path: str | Path) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise UserError(f"{path}: there is no such file") from error
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0]
+    except (pa.ArrowException, OSError, ValueError) as error:  # the last is what damaged metadata raise
+        reason = (str(error).splitlines() or ["damaged"])[0]
         message = f"{path}: cannot be read as Parquet ({reason}); remove it and run again to make it anew"
         raise UserError(message) from error
