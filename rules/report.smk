@@ -104,7 +104,7 @@ rule write_report:
         statistics=rules.write_tables.input.statistics,
         figures=DRAWN["svg"],
         audits=AUDIT["table"],
-        claims=[PATHS.claims / name for name in ("claims.parquet", "ledger.json", "controls.json")],
+        claims=[PATHS.claims / name for name in ("claims.parquet", "ledger.json", "controls.json", "examples.parquet")],
         diagnoses=MEASURED["diagnostics"],
         second_hand=SECOND_HAND,
         templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),

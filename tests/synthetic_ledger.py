@@ -43,7 +43,7 @@ def report_with_claims(made, folder: Path, tasks: list[str]) -> dict[str, Path]:
 
 
 def write_claims(folder: Path, models: list[str], tasks: list[str]) -> dict[str, Path]:
-    """Write the ledger's three files into ``folder``: their paths by name."""
+    """Write the ledger's four files into ``folder``: their paths by name."""
     rows = [
         row
         for claim, verdicts in VERDICTS.items()
@@ -57,12 +57,30 @@ def write_claims(folder: Path, models: list[str], tasks: list[str]) -> dict[str,
     ]
     controls = [{"control": name, "title": title, "statement": f"{title}!"} for name, title in CONTROLS.items()]
     paths = {name: folder / f"{name}.{end}" for name, end in (("claims", "parquet"), ("ledger", "json"))}
-    paths["controls"] = folder / "controls.json"
+    paths |= {"controls": folder / "controls.json", "examples": folder / "examples.parquet"}
     folder.mkdir(parents=True, exist_ok=True)
     write_statistics(pd.DataFrame(rows), paths["claims"], {})
     write_json(paths["ledger"], ledger)
     write_json(paths["controls"], controls)
+    write_statistics(_examples(models[0], tasks[0]), paths["examples"], {})
     return paths
+
+
+def _examples(model: str, task: str) -> pd.DataFrame:
+    """Two samples of C1, each with two responses, whose texts are long and no HTML."""
+    shared = {"claim": "C1", "contrast": "none over simplified", "model": model, "task": task, "response": "correct"}
+    return pd.DataFrame(
+        [
+            shared
+            | {"place": place, "effect": RATIO, "variant": variant, "sample_id": f"sample{place}"}
+            | {
+                "instruction": f"How many <b>pens</b>, {place}?",
+                "output": f"{variant} {place}: {'so <i>many</i> ' * 90}",
+            }
+            for place in (1, 2)
+            for variant in ("none", "simplified")
+        ]
+    )
 
 
 def _rows(claim: str, control: str, verdict: str, models: list[str], tasks: list[str]) -> list[dict]:

@@ -222,6 +222,7 @@ def test_bad_input_is_one_line(arguments, line, tiny_model_folder, tmp_path, cap
     assert line in error[0]
 
 
+@pytest.mark.slow
 def test_a_red_verdict_stops_the_workflow_before_any_gradients(root, tmp_path):
     project = Project(root, tmp_path)
     with (project.folder / "config/models/tiny-llama.yaml").open("a") as file:

@@ -42,6 +42,7 @@ def wide(tmp_path_factory, tokenizer):
     return folder
 
 
+@pytest.mark.slow
 def test_the_estimate_is_near_the_real_peak(wide, tokenizer, tmp_path):
     row = {"instruction": "How many pens are there?", "output": "There are 12 pens, 7 of them red. " * 40}
     (tmp_path / "rows.json").write_text(json.dumps([row]))
@@ -140,6 +141,7 @@ print(before - psutil.Process().memory_info().rss)
 """
 
 
+@pytest.mark.slow
 def test_large_blocks_are_given_back():
     freed = {
         how: int(subprocess.run([sys.executable, "-c", FREED, how], capture_output=True, text=True, check=True).stdout)

@@ -26,6 +26,8 @@ def watch(event, arguments):
 
 sys.addaudithook(watch)
 """
+pytestmark = pytest.mark.slow
+
 MISSING = "wiki_popularity_wrong_answer_shuffle/small_1b_it_new/grads_long_tail_wikipedia.jsonl"
 TORN = "cot_500/small_1b/grads_puzzles_train_with_cot.jsonl"
 

@@ -151,3 +151,16 @@ def test_verdicts_are_told_apart_by_symbol_and_word(claimed):
     shown = set(re.findall(r'aria-hidden="true">(.)</span> ([a-z ]+)</span>', text))
     assert {word for _, word in shown} == {word for verdicts in VERDICTS.values() for word in verdicts.values()}
     assert len({symbol for symbol, _ in shown}) == len(shown) == 5
+
+
+def test_the_samples_that_show_a_claim_most_are_told_with_their_texts(claimed):
+    folder, _, _ = claimed
+    page = (folder / "claims-C1.html").read_text()
+    assert page.index("sample1") < page.index("sample2")
+    assert f"{TIMES}{math.exp(RATIO):.2f}" in page
+    assert "How many &lt;b&gt;pens&lt;/b&gt;, 1?" in page
+    assert "correct, no reasoning" in page
+    assert "simplified 2: so &lt;i&gt;many&lt;/i&gt;" in page
+    assert "<i>many" not in page
+    assert max(map(len, re.findall(r"so &lt;i.*?</p>", page))) < 600 * len("&lt;") / 2
+    assert "which it shows most" not in (folder / "claims-C2.html").read_text()

@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import yaml
-from project import Project
+from project import RESULTS, Project
 
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.tables import read_table
@@ -157,19 +157,14 @@ def test_nothing_of_the_default_study_leaks_into_another(project):
     assert "results/other/" in done.stdout + done.stderr
 
 
-def test_bad_input_of_a_rule_is_one_line(project):
-    rows = project.folder / "tests/data/mini_math.jsonl"
-    kept = rows.read_text()
-    rows.write_text("")
-    try:
-        done = project.run("snakemake", "--cores", "2", "data")
-    finally:
-        rows.write_text(kept)
+def test_bad_input_of_a_rule_is_one_line(root, tmp_path):
+    project = Project(root, tmp_path)
+    (project.folder / "tests/data/mini_math.jsonl").write_text("")
+    done = project.run("snakemake", "--cores", "2", f"{RESULTS}/data/mini_math.parquet")
     assert done.returncode != 0
     log = project.result("logs/build_task/mini_math.log").read_text().splitlines()
     assert len(log) == 1
     assert log[0].endswith("mini_math.jsonl: the file is empty")
-    project.snakemake()
 
 
 def test_snakemakes_own_report_works(finished):

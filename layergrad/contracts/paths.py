@@ -28,6 +28,8 @@ CLAIMS = (
     *(f"evidence_{claim}.{kind}" for claim in ("C12", "C13", "C14") for kind in ("parquet", "csv")),
     "length_laws.parquet",
     "length_laws.csv",
+    "examples.parquet",
+    "examples.csv",
 )
 """Files of ``claims/``."""
 

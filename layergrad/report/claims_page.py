@@ -11,6 +11,7 @@ from layergrad.contracts.files import read_json
 from layergrad.contracts.paths import claim_page, task_page
 from layergrad.contracts.tables import read_table
 from layergrad.report.claims_summary import summary
+from layergrad.report.examples import examples_of
 from layergrad.report.words import number
 
 SYMBOLS = {
@@ -26,13 +27,13 @@ EVERY = "all"
 
 
 def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, Any]:
-    """What the page of all claims is filled with, from the table ``claims`` and the JSON files ``ledger`` and
-    ``controls``; each of its ``claims`` is what the claim's own page, ``page``, shows."""
+    """What the page of all claims is filled with, from the tables ``claims`` and ``examples`` and the JSON files
+    ``ledger`` and ``controls``; each of its ``claims`` is what the claim's own page, ``page``, shows."""
     table, ledger = read_table(files["claims"]), read_json(files["ledger"])
     tested = set(table["control"])
     controls = [control for control in [PLAIN, *_others(files["controls"])] if control["control"] in tested]
     models = {model["name"]: model["title"] for model in study["models"]}
-    entries = _entries(table)
+    entries, examples = _entries(table), read_table(files["examples"])
     return {
         "symbols": SYMBOLS,
         "controls": controls,
@@ -40,7 +41,9 @@ def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, 
         "by_model": _by_model(_of(entries, control="none"), ledger, models),
         "by_control": _by_control(_of(entries, level="overall"), ledger, controls),
         "claims": [
-            claim | _with_evidence(claim["claim"], _of(entries, claim=claim["claim"]), controls, study)
+            claim
+            | _with_evidence(claim["claim"], _of(entries, claim=claim["claim"]), controls, study)
+            | {"examples": examples_of(examples[examples["claim"] == claim["claim"]], study)}
             for claim in ledger
         ],
     }

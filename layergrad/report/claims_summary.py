@@ -31,7 +31,8 @@ def summary(overall: pd.DataFrame, controls: list[dict[str, Any]], claims: list[
         for claim, verdict in tested.items():
             fates[claim].append(verdict)
         if tested:
-            told.append(f"{control['title']}: {_with_control(tested)}")
+            title = control["title"]
+            told.append(f"{title[:1].upper()}{title[1:]}: {_with_control(tested)}")
     return [*told, _last({claim: met for claim, met in fates.items() if met})] if len(told) > 1 else told
 
 

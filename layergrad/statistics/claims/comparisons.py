@@ -75,6 +75,13 @@ class Comparison(ABC):
     def results(self, case: Case, means: list[Estimate]) -> list[Result]:
         """One result a projection; ``means`` are those of ``scores``. Raises ``MissingDataError``."""
 
+    def effects(self, case: Case) -> np.ndarray:
+        """Its log ratio in each sample of the task (n,), mean over projections; empty if it is not of single samples.
+
+        Null for samples that do not take part. Raises ``MissingDataError``.
+        """
+        return np.empty(0)
+
 
 def traits_of(groups: tuple[Group, ...]) -> frozenset[str]:
     """What follows from the responses alone."""
@@ -135,6 +142,10 @@ class Mean(Comparison):
         ]
         apart_in_kind = self.score.other_over_correct and case.control.change is None
         return _with_floors(found, self.score, case) if apart_in_kind else found
+
+    def effects(self, case: Case) -> np.ndarray:
+        """Its log ratio in each sample of the task (n,), mean over projections."""
+        return self.score.of(case).mean(axis=1)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,18 @@ class Roughness(Comparison):
             found.append(Result(projection, estimate, p, side))
         return found
 
+    def effects(self, case: Case) -> np.ndarray:
+        """Log ratio of the MADs of each sample's own two curves (n,), mean over projections."""
+        units, (over, under) = case.values(self.groups, self.quantity)
+        with np.errstate(divide="ignore"):
+            ratios = np.log(_own_mads(over)) - np.log(_own_mads(under))
+        return case.spread(units, ratios).mean(axis=1)
+
+
+def _own_mads(curves: np.ndarray) -> np.ndarray:
+    """Of every single curve of (n, projections, layers): (n, projections)."""
+    return np.abs(np.diff(curves, axis=2)).mean(axis=2)
+
 
 @lru_cache(maxsize=256)  # several claims compare the same curve with others, and a base model's is its own too
 def _mad_bounds(case: Case, group: Group, units: tuple[int, ...]) -> list[MadBounds]:

@@ -11,6 +11,7 @@ from layergrad.contracts.files import write_json, write_text
 from layergrad.contracts.tables import read_facts, write_statistics
 from layergrad.statistics.claims.evaluate import evaluate
 from layergrad.statistics.claims.evidence import Evidence, MissingDataError
+from layergrad.statistics.claims.examples import examples, with_texts
 from layergrad.statistics.claims.ledger import LEDGER
 from layergrad.statistics.claims.lengths import FittedLaw
 from layergrad.statistics.claims.responses import read_responses, read_texts
@@ -45,6 +46,7 @@ def write_claims(
     for claim in EVIDENCE:
         write_statistics(_evidence(rows, claim), folder / f"evidence_{claim}.parquet", facts)
     write_statistics(length_laws(evidence), folder / "length_laws.parquet", facts)
+    write_statistics(with_texts(examples(evidence), data), folder / "examples.parquet", facts)
     write_json(folder / "claims.json", nested(LEDGER, rows))
     write_json(folder / "ledger.json", entries(LEDGER))
     write_json(folder / "controls.json", control_entries())
