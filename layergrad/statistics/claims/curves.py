@@ -69,7 +69,7 @@ class Roughness(Comparison):
 @lru_cache(maxsize=256)  # several claims compare the same curve with others, and a base model's is its own too
 def _mad_bounds(case: Case, group: Group, units: tuple[int, ...]) -> list[MadBounds]:
     """Of the mean curve of some samples, those of every projection."""
-    known, (values,) = case.values([group], Roughness.quantity)
+    known, (values,) = case.values([group], "nuclear_norm")
     chosen = values[np.searchsorted(known, units)]
     return [mad_bounds(chosen[:, i]) for i in range(chosen.shape[1])]
 
