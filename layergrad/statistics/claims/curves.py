@@ -108,8 +108,10 @@ class LargestLayers(Comparison):
             estimate, p, side = _judged_share(len(units), whole[i], shares[:, i])
             if differences[i] <= np.quantile(swapped[:, i], 0.95):
                 p, side = 1.0, UNDECIDED
-            floors = {"absolute": float(differences[i]), "floor": float(swapped[:, i].mean())}
-            found.append(Result(projection, estimate, p, side, "share of five layers", **floors))
+            difference, floor = float(differences[i]), float(swapped[:, i].mean())
+            found.append(
+                Result(projection, estimate, p, side, "share of five layers", absolute=difference, floor=floor)
+            )
         return found
 
 
