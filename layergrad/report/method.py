@@ -1,5 +1,6 @@
 """What the page on the method says of the study's own making: segments, settings, versions, and the verdicts on it."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ def measured_on(tables: dict[str, pd.DataFrame], cells: str | Path, study: dict[
     }
 
 
-def verdicts(diagnoses: list[str | Path], study: dict[str, Any]) -> dict[str, Any]:
+def verdicts(diagnoses: Sequence[str | Path], study: dict[str, Any]) -> dict[str, Any]:
     """``verdicts``, a table with one row a model and one column a check, and what the checks' names mean."""
     found = {Path(file).stem: read_json(file) for file in diagnoses}
     rows = []

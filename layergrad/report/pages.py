@@ -1,6 +1,7 @@
 """The report: an index, a page for each task and claim and one on the method; static, without a network."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,8 @@ def write_report(
     folder: str | Path,
     *,
     study: dict[str, Any],
-    audits: list[str | Path] = (),
-    diagnoses: list[str | Path] = (),
+    audits: Sequence[str | Path] = (),
+    diagnoses: Sequence[str | Path] = (),
     claims: dict[str, str | Path] | None = None,
 ) -> None:
     """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, their figures as SVG

@@ -10,7 +10,7 @@ from layergrad.contracts.keys import REASONING_VARIANTS
 from layergrad.statistics.claims.evidence import Case, Group
 from layergrad.statistics.claims.expectations import LARGER, REFUTES, SUPPORTS, Expectation
 from layergrad.statistics.claims.lengths import widened
-from layergrad.statistics.claims.scores import Score, SizeRatio
+from layergrad.statistics.claims.scores import Score
 from layergrad.statistics.differences import absolute
 from layergrad.statistics.inference import Estimate, unpaired_means
 
@@ -45,7 +45,11 @@ class Comparison(ABC):
     """
 
     contrast: str
-    quantity: str = "nuclear_norm"
+
+    @property
+    def quantity(self) -> str:
+        """What is compared."""
+        return "nuclear_norm"
 
     @property
     @abstractmethod
@@ -242,7 +246,7 @@ def farther(projection: str, less: Estimate, more: Estimate) -> Result:
     return Result(projection, estimate, max(less.p, more.p), side, "difference of absolute log ratios")
 
 
-def _with_floors(results: list[Result], score: SizeRatio, case: Case) -> list[Result]:
+def _with_floors(results: list[Result], score: Score, case: Case) -> list[Result]:
     """Add the absolute relative difference of the mean curves, and its mean after random swaps within samples."""
     units, (other, correct) = case.values(score.groups, score.quantity)
     differences, swapped = apart(correct, other, case.draws().flips[:FLOOR_DRAWS, units])

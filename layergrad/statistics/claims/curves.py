@@ -81,7 +81,7 @@ def _own_mads(curves: np.ndarray) -> np.ndarray:
 @lru_cache(maxsize=256)  # several claims compare the same curve with others, and a base model's is its own too
 def _mad_bounds(case: Case, group: Group, units: tuple[int, ...]) -> list[MadBounds]:
     """Of the mean curve of some samples, those of every projection."""
-    known, (values,) = case.values([group], Roughness.quantity)
+    known, (values,) = case.values([group], "nuclear_norm")
     chosen = values[np.searchsorted(known, units)]
     return [mad_bounds(chosen[:, i]) for i in range(chosen.shape[1])]
 
@@ -120,8 +120,10 @@ class LargestLayers(Comparison):
             estimate, p, side = _judged_share(len(units), whole[i], shares[:, i])
             if differences[i] <= np.quantile(swapped[:, i], 0.95):
                 p, side = 1.0, UNDECIDED
-            floors = {"absolute": float(differences[i]), "floor": float(swapped[:, i].mean())}
-            found.append(Result(projection, estimate, p, side, "share of five layers", **floors))
+            difference, floor = float(differences[i]), float(swapped[:, i].mean())
+            found.append(
+                Result(projection, estimate, p, side, "share of five layers", absolute=difference, floor=floor)
+            )
         return found
 
 

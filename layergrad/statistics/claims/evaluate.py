@@ -82,7 +82,7 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
     """The row with its numbers; one that is not to be judged has its verdict already."""
     estimate = result.estimate
     templated = any(group.variant in case.responses.templated for group in comparison.groups)
-    verdict, reason = None, result.note
+    verdict, reason = "", result.note
     if claim.descriptive or templated:
         verdict, reason = DESCRIPTIVE, reason or (TEMPLATED if templated else "")
     elif np.isnan(result.p):
@@ -110,13 +110,13 @@ def _filled(row: Row, result: Result, claim: Claim, comparison: Comparison, case
 def _with_totals(cells: list[Row], claim: Claim, control: Control, evidence: Evidence) -> list[Row]:
     judge(cells)
     models = [
-        rolled_up([row for row in cells if row.model == model], claim, control=control.name, level="model", model=model)
+        rolled_up([row for row in cells if row.model == model], claim, control.name, "model", model)
         for model in evidence.trained
     ]
     if control.fitted_on:
-        for row in models:
-            row.reason += _explained(evidence, row.model, control.fitted_on, claim)
-    total = rolled_up(cells, claim, control=control.name, level="overall")
+        for model, row in zip(evidence.trained, models, strict=True):
+            row.reason += _explained(evidence, model, control.fitted_on, claim)
+    total = rolled_up(cells, claim, control.name, "overall")
     if control.name != NONE:  # what a study has not measured is told once
         models, cells = ([row for row in rows if row.verdict != NOT_EVALUABLE] for rows in (models, cells))
     return [total, *models, *cells]

@@ -31,7 +31,8 @@ class Row:
     """Mean over standard deviation of the paired differences."""
     p: float = NAN
     q: float = NAN
-    verdict: str | None = None
+    verdict: str = ""
+    """Empty in a cell that is still to be judged."""
     reason: str = ""
     unit: str = ""
     absolute_difference: float = NAN

@@ -44,7 +44,7 @@ class SizeRatio:
         """(samples of the task, projections), null for samples that have not all the responses."""
         units, values = case.values(self.groups, self.quantity)
         logs = [log_size(array) for array in values]
-        return case.spread(units, sum(logs[: len(self.over)]) - sum(logs[len(self.over) :]))
+        return case.spread(units, np.sum(logs[: len(self.over)], axis=0) - np.sum(logs[len(self.over) :], axis=0))
 
     def length_doubt(self, case: Case) -> np.ndarray:
         """Standard error (projections,) that a fitted length law adds to the mean."""

@@ -28,7 +28,7 @@ def judge(cells: list[Row]) -> None:
 
     Those that have a verdict already, since there is nothing to judge, keep it and are not in the family of tests.
     """
-    judged = [row for row in cells if row.verdict is None]
+    judged = [row for row in cells if not row.verdict]
     for row, q in zip(judged, false_discovery(np.array([row.p for row in judged])), strict=True):
         row.q = float(q)
         side = {SUPPORTS: SUPPORTED, REFUTES: REFUTED}.get(row.side, INCONCLUSIVE)
@@ -36,12 +36,12 @@ def judge(cells: list[Row]) -> None:
         row.reason = resolution(row) if row.verdict == INCONCLUSIVE else ""
 
 
-def rolled_up(cells: list[Row], claim: Claim, **labels: str) -> Row:
+def rolled_up(cells: list[Row], claim: Claim, control: str, level: str, model: str | None = None) -> Row:
     """One row over the judged cells of a model or of the study."""
     judged = [row for row in cells if row.verdict in JUDGED]
     shown = [row for row in cells if np.isfinite(row.estimate)] if claim.descriptive else judged
     counts = Counter(row.verdict for row in judged)
-    row = Row(claim.name, **labels, n=len(shown), unit=shown[0].unit if shown else "")
+    row = Row(claim.name, control, level, model, n=len(shown), unit=shown[0].unit if shown else "")
     row.estimate, row.effect_size = (_median(shown, name) for name in ("estimate", "effect_size"))
     if claim.descriptive and len({cell.contrast for cell in shown}) > 1:
         row.estimate = row.effect_size = float("nan")  # a median over unlike things would say nothing

@@ -62,9 +62,9 @@ def read_evidence(
     texts = {Path(path).stem: read_texts(path) for path in data}
     responses = {}
     for path in map(Path, gradients):
-        tables = [path.with_suffix(".samples.parquet"), texts[path.stem]]
-        tables += [path.with_suffix(".similarity.parquet")] if similarity else []
-        responses[path.parent.name, path.stem] = read_responses(path, *tables)
+        samples = path.with_suffix(".samples.parquet")
+        cosines = path.with_suffix(".similarity.parquet") if similarity else None
+        responses[path.parent.name, path.stem] = read_responses(path, samples, texts[path.stem], cosines)
     return Evidence(responses, {model["name"]: model for model in models}, seed)
 
 
