@@ -3,6 +3,7 @@
 import itertools
 import math
 from statistics import mean, stdev
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,9 @@ import pytest
 from scipy import stats
 from synthetic_tables import KNOWLEDGE, Task
 
+from layergrad.contracts.config.comparisons import check_pairs, comparisons_of
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, SAMPLES, read_facts, read_table, write_table
+from layergrad.report.comparisons_page import sentences
 from layergrad.statistics.comparisons import write_comparison
 
 CELLS = {("none", "correct"): 6, ("none", "irrelevant"): 4, ("detailed", "correct"): 3}
@@ -153,3 +156,39 @@ def test_the_table_tells_what_it_was_made_from_and_has_a_csv(models, tmp_path):
     assert set(read_facts(tmp_path / "pair.parquet")) == {"one", "other"}
     again = pd.read_csv(tmp_path / "pair.csv", keep_default_na=False, na_values=[""])
     assert again["log_ratio"].tolist() == pytest.approx(table["log_ratio"].tolist(), rel=1e-5)
+
+
+def test_the_sentences_count_the_layers_whose_interval_leaves_out_1():
+    low = {"q": [0.1, -0.1, 0.2], "k": [-0.1, -0.5, 0.1], "v": [-0.1, -0.1, -0.1]}
+    table = pd.DataFrame(
+        [
+            {"variant": "none", "projection": name, "layer": layer, "low": end, "log_ratio": end + 0.1}
+            | {"high": end + 0.2, "mean_one": 1.0, "mean_other": 1.0}
+            for name, ends in low.items()
+            for layer, end in enumerate(ends)
+        ]
+    )
+    (sentence,) = sentences(table, "One", "Other")
+    assert sentence.startswith("No reasoning: the nuclear norms of Other are typically those of One times 1.18 for q")
+    for beyond in ("above 1 in 2 of 3", "above 1 in 1 and below 1 in 1 of 3", "beyond 1 in none of 3"):
+        assert f"(interval {beyond} layers)" in sentence
+    deeper = table.assign(mean_one=table["mean_one"].where(table["layer"] < 2))
+    assert sentences(deeper, "One", "Other") == ["There is no ratio by layer: One has 2 layers, Other 3."]
+    assert sentences(table[:0], "One", "Other") == ["No correct response was measured on both sides."]
+
+
+def comparisons_in(names, bases, tasks, pairs):
+    """The comparisons of models, with their bases, and tasks that share a variant."""
+    models = [SimpleNamespace(name=name, base=bases.get(name)) for name in names]
+    specs = [SimpleNamespace(name=name, variants={"none": None}) for name in tasks]
+    check_pairs(pairs, models, specs)
+    return [(one, other, on, paired) for one, other, on, paired in comparisons_of(pairs, models, specs)]
+
+
+def test_a_model_is_compared_with_its_base_once_and_tasks_on_every_model():
+    implied = [("a", "b", "x", True), ("a", "b", "y", True)]
+    assert comparisons_in("ab", {"b": "a", "a": "gone"}, "xy", []) == implied
+    assert comparisons_in("ab", {"b": "a"}, "x", [["b", "a"]]) == [("b", "a", "x", True)]
+    assert comparisons_in("ab", {}, "xy", [["x", "y"]]) == [("x", "y", "a", False), ("x", "y", "b", False)]
+    with pytest.raises(ValueError, match=r"\[b, a\] given, but this pair is there already"):
+        comparisons_in("ab", {}, "x", [["a", "b"], ["b", "a"]])

@@ -73,11 +73,11 @@ def sentences(table: pd.DataFrame, one: str, other: str) -> list[str]:
 
 def _sentence(variant: str, rows: pd.DataFrame, one: str, other: str) -> str:
     ratios = [
-        f"\N{MULTIPLICATION SIGN}{number(np.exp(part['log_ratio'].mean()))} for {projection} ({_beyond(part)})"
+        f"{number(np.exp(part['log_ratio'].mean()))} for {projection} ({_beyond(part)})"
         for projection, part in rows.groupby("projection", sort=False)
     ]
     start = VARIANTS[variant][0].upper() + VARIANTS[variant][1:]
-    return f"{start}: the nuclear norms of {other} are typically those of {one} {listing(ratios)}."
+    return f"{start}: the nuclear norms of {other} are typically those of {one} times {listing(ratios)}."
 
 
 def _beyond(part: pd.DataFrame) -> str:
