@@ -1,5 +1,6 @@
 """What the page of comparisons shows: two models or two tasks side by side, and their ratio by layer in words."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ FIGURES = {"side_by_side": ("Both curves", side_points), "ratio": ("Ratio by lay
 
 
 def comparisons_of(
-    comparisons: list[str | Path], figures: list[str | Path], study: dict[str, Any]
+    comparisons: Sequence[str | Path], figures: list[str | Path], study: dict[str, Any]
 ) -> list[dict[str, Any]]:
     """One section a comparison, with its ``sentences`` and its ``figures``, their points and charts.
 

@@ -1,6 +1,7 @@
 """The report: an index, a page for each task and claim and one on the method; static, without a network."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ def write_report(
     audits: list[str | Path] = (),
     diagnoses: list[str | Path] = (),
     claims: dict[str, str | Path] | None = None,
-    comparisons: list[str | Path] = (),
+    comparisons: Sequence[str | Path] = (),
 ) -> None:
     """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, their figures as SVG
     and CSV, and ``assets``, with which the pages draw them as charts.

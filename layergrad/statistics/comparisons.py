@@ -77,7 +77,7 @@ def _by_variant(measured: Measured) -> dict[str, pd.DataFrame]:
 
 def _curves(a: pd.DataFrame, b: pd.DataFrame) -> pd.DataFrame:
     """Mean, standard error and number of samples of both sides, by projection and every layer that either has."""
-    numbers = {}
+    numbers: dict[str, pd.Series] = {}
     for name, side in zip(SIDES, (a, b), strict=True):
         numbers |= {f"mean_{name}": side.mean(), f"standard_error_{name}": side.sem()}
     return pd.DataFrame(numbers).assign(n_one=len(a), n_other=len(b))
