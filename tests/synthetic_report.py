@@ -87,7 +87,7 @@ def make_report(root):
         input=[folder / f"{name}.parquet" for folder in parts for name in STATISTICS],
         output=statistics,
     )
-    _compare(root, study)
+    _compare(root, study["tasks"][0])
     output = Parts(tables=[root / "tables" / "mad.csv"], metrics=root / "metrics.json")
     bases = {model: base for model, base in MODELS.items() if base}
     run("write_tables", input=Parts(statistics=statistics), output=output, params=Parts(bases=bases))
@@ -113,17 +113,16 @@ def report_inputs(root):
     }
 
 
-def _compare(root, study):
-    """The tables and figures of the comparisons: the tuned model with its base on every task."""
-    for task in study["tasks"]:
-        labels = {"one": "tiny", "other": "tiny-chat", "on": task["name"], "paired": True}
-        tables = [root / "in" / model / task["name"] for model in ("tiny", "tiny-chat")]
-        paths = {name: [folder / f"{name}.parquet" for folder in tables] for name in ("gradients", "samples", "data")}
-        table = root / "compared" / "tiny" / "tiny-chat" / f"{task['name']}.parquet"
-        run("compare_pair", input=Parts(**paths), output=[table], params=Parts(labels=labels))
-        figure = root / "figures" / "comparisons" / "tiny" / "tiny-chat" / task["name"] / "side_by_side.svg"
-        titles = ["Tiny", "Tiny-chat", task["title"]]
-        run("draw_comparison", input=[table], output=Parts(svg=[figure]), params=Parts(titles=titles))
+def _compare(root, task):
+    """The table and figures of a comparison: the tuned model with its base on one task."""
+    labels = {"one": "tiny", "other": "tiny-chat", "on": task["name"], "paired": True}
+    tables = [root / "in" / model / task["name"] for model in ("tiny", "tiny-chat")]
+    paths = {name: [folder / f"{name}.parquet" for folder in tables] for name in ("gradients", "samples", "data")}
+    table = root / "compared" / "tiny" / "tiny-chat" / f"{task['name']}.parquet"
+    run("compare_pair", input=Parts(**paths), output=[table], params=Parts(labels=labels))
+    figure = root / "figures" / "comparisons" / "tiny" / "tiny-chat" / task["name"] / "side_by_side.svg"
+    titles = ["Tiny", "Tiny-chat", task["title"]]
+    run("draw_comparison", input=[table], output=Parts(svg=[figure]), params=Parts(titles=titles))
 
 
 def _statistics_and_figures(root, model, task, title):

@@ -247,12 +247,13 @@ def _around_one(panels: Iterable[Axes], table: pd.DataFrame) -> None:
     """A line at 1, and a scale that holds it and every interval; it need not reach to 0."""
     ends = np.append(table[["value", "low", "high"]].to_numpy(float), 1.0)
     low, high = np.nanmin(ends), np.nanmax(ends)
+    space = 0.06 * (high - low) or 0.06  # the same on both sides: all is 1
     for axes in panels:
         axes.axhline(1, color="#444444", linewidth=0.9, zorder=1)
         if axes.get_yscale() == "log":
             axes.set_ylim(low / 1.15, high * 1.15)
         else:
-            axes.set_ylim(low - 0.06 * (high - low), high + 0.06 * (high - low))
+            axes.set_ylim(low - space, high + space)
 
 
 def _legend(figure: Figure, panels: Iterable[Axes], labels: dict[str, str]) -> None:

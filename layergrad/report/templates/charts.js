@@ -217,7 +217,7 @@ function domainOf(curves, scale, reference) {
   if (reference !== null) {
     const all = [reference, ...["value", "low", "high"].flatMap(numbers)];
     const [least, most] = [Math.min(...all), Math.max(...all)];
-    const space = 0.06 * (most - least);
+    const space = 0.06 * (most - least) || 0.06; // the same on both sides: all is 1
     return scale === "log" ? [least / 1.05, most * 1.05] : [least - space, most + space];
   }
   const top = Math.max(...numbers("value"), ...numbers("high"), 1e-12);
