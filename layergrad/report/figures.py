@@ -249,7 +249,7 @@ def _around_one(panels: Iterable[Axes], table: pd.DataFrame) -> None:
     low, high = np.nanmin(ends), np.nanmax(ends)
     space = 0.06 * (high - low) or 0.06  # the same on both sides: all is 1
     for axes in panels:
-        axes.axhline(1, color="#444444", linewidth=0.9, zorder=1)
+        axes.axhline(1, color="#444444", linewidth=1.1, zorder=2)  # above the grid
         if axes.get_yscale() == "log":
             axes.set_ylim(low / 1.15, high * 1.15)
         else:
