@@ -8,9 +8,9 @@ PHASES = {
     "data": each(*rules.build_task.output),
     **MEASURED,
     "audit": AUDIT["table"] + AUDIT["csv"],
-    "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output),
+    "statistics": each(*rules.compute_statistics.output) + list(rules.collect_statistics.output) + COMPARED,
     "claims": list(rules.evaluate_claims.output),
-    "figures": DRAWN["svg"] + DRAWN["png"],
+    "figures": DRAWN["svg"] + DRAWN["png"] + COMPARED_FIGURES["svg"] + COMPARED_FIGURES["png"],
     "tables": list(rules.write_tables.output.tables),
     "report": list(rules.write_report.output),
 }

@@ -16,6 +16,7 @@ from layergrad.contracts.paths import (
     ASSETS,
     CLAIM_NAMES,
     CLAIMS,
+    COMPARISON_FIGURES,
     FIGURES,
     STATISTICS,
     TABLES,

@@ -102,7 +102,8 @@ rule write_tables:
 rule write_report:
     input:
         statistics=rules.write_tables.input.statistics,
-        figures=DRAWN["svg"],
+        figures=DRAWN["svg"] + COMPARED_FIGURES["svg"],
+        comparisons=[path for path in COMPARED if path.endswith(".parquet")],
         audits=AUDIT["table"],
         claims=[PATHS.claims / name for name in ("claims.parquet", "ledger.json", "controls.json", "examples.parquet")],
         diagnoses=MEASURED["diagnostics"],
@@ -114,9 +115,10 @@ rule write_report:
         PATHS.report / "claims.html",
         [PATHS.report / claim_page(claim) for claim in CLAIM_NAMES],
         [PATHS.report / task_page(task) for task in TASKS],
+        [PATHS.report / "comparisons.html"] if COMPARISONS else [],
         [
             PATHS.report / "figures" / Path(path).relative_to(PATHS.figures).with_suffix(kind)
-            for path in DRAWN["svg"]
+            for path in DRAWN["svg"] + COMPARED_FIGURES["svg"]
             for kind in (".svg", ".csv")
         ],
         [PATHS.report / "assets" / name for name in ASSETS],

@@ -13,5 +13,6 @@ with rule(snakemake):
         study=snakemake.params.study,
         audits=snakemake.input.audits,
         diagnoses=snakemake.input.diagnoses,
+        comparisons=snakemake.input.comparisons,
         claims={Path(path).stem: path for path in snakemake.input.claims},
     )

@@ -8,7 +8,7 @@ import pandas as pd
 from synthetic_tables import KNOWLEDGE, Task
 
 from layergrad.contracts.files import write_json
-from layergrad.contracts.paths import FIGURES, STATISTICS, task_page
+from layergrad.contracts.paths import COMPARISONS_PAGE, FIGURES, STATISTICS, task_page
 from layergrad.contracts.tables import write_statistics
 
 SCRIPTS = Path(__file__).parent.parent / "scripts"
@@ -87,11 +87,17 @@ def make_report(root):
         input=[folder / f"{name}.parquet" for folder in parts for name in STATISTICS],
         output=statistics,
     )
+    _compare(root, study["tasks"][0])
     output = Parts(tables=[root / "tables" / "mad.csv"], metrics=root / "metrics.json")
     bases = {model: base for model, base in MODELS.items() if base}
     run("write_tables", input=Parts(statistics=statistics), output=output, params=Parts(bases=bases))
     output = Parts([root / "report" / "index.html"])
-    run("write_report", input=Parts(**report_inputs(root)), output=output, params=Parts(study=study))
+    run(
+        "write_report",
+        input=Parts(**report_inputs(root)),
+        output=output,
+        params=Parts(study=study),
+    )
     return study
 
 
@@ -103,7 +109,20 @@ def report_inputs(root):
         "audits": sorted((root / "audit").rglob("*.parquet")),
         "diagnoses": sorted((root / "diagnostics").iterdir()),
         "claims": [],
+        "comparisons": sorted((root / "compared").rglob("*.parquet")),
     }
+
+
+def _compare(root, task):
+    """The table and figures of a comparison: the tuned model with its base on one task."""
+    labels = {"one": "tiny", "other": "tiny-chat", "on": task["name"], "paired": True}
+    tables = [root / "in" / model / task["name"] for model in ("tiny", "tiny-chat")]
+    paths = {name: [folder / f"{name}.parquet" for folder in tables] for name in ("gradients", "samples", "data")}
+    table = root / "compared" / "tiny" / "tiny-chat" / f"{task['name']}.parquet"
+    run("compare_pair", input=Parts(**paths), output=[table], params=Parts(labels=labels))
+    figure = root / "figures" / "comparisons" / "tiny" / "tiny-chat" / task["name"] / "side_by_side.svg"
+    titles = ["Tiny", "Tiny-chat", task["title"]]
+    run("draw_comparison", input=[table], output=Parts(svg=[figure]), params=Parts(titles=titles))
 
 
 def _statistics_and_figures(root, model, task, title):
@@ -129,4 +148,4 @@ def _base_figure(root, base, model, task):
 
 def pages():
     """File names of the report's pages."""
-    return ["index.html", "method.html", *map(task_page, ("puzzles", "wiki"))]
+    return ["index.html", "method.html", COMPARISONS_PAGE, *map(task_page, ("puzzles", "wiki"))]

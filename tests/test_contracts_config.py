@@ -78,6 +78,27 @@ MISTAKES = {
         r"models: 'tiny-llama' given; allowed is a list of names",
     ),
     "a name that leaves its folder": ("test.yaml", {"name": "../x"}, r"test.yaml: name: .*\('../x' given\)"),
+    "a pair of a stranger": (
+        "test.yaml",
+        {"compare": [["tiny-llama", "gpt-x"]]},
+        r"test.yaml: compare: \[tiny-llama, gpt-x\] given, but the study has no gpt-x; allowed are .*tiny-llama",
+    ),
+    "a pair of the same": (
+        "test.yaml",
+        {"compare": [["mini_math", "mini_math"]]},
+        "compare: .* twice the same; allowed",
+    ),
+    "a model with a task": ("test.yaml", {"compare": [["tiny-llama", "mini_math"]]}, "compare: .* a model and a task"),
+    "a pair of one": (
+        "test.yaml",
+        {"compare": [["mini_math"]]},
+        r"compare.0: .*at least 2 .*\(\['mini_math'\] given\)",
+    ),
+    "tasks without a common variant": (
+        "test.yaml",
+        {"compare": [["mini_math", "mini_knowledge"]]},
+        r"compare: .* mini_math has detailed, .*; allowed are tasks that share a variant",
+    ),
     "a task twice": ("test.yaml", {"tasks": ["mini_math", "mini_math"]}, "tasks names one of .* twice"),
     "nested unknown key": (
         "test.yaml",

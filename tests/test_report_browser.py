@@ -78,7 +78,7 @@ def test_a_page_loads_without_a_complaint_and_from_its_own_folder(browser, repor
         assert address.startswith(("data:", report.as_uri())), address
     loaded = {unquote(urlsplit(address).path) for address in browser.fetched() if address.startswith("file:")}
     scripts = {str(report / "assets" / script) for script in ASSETS if script.endswith(".js")}
-    assert scripts <= loaded if name.startswith("task-") else not scripts & loaded
+    assert scripts <= loaded if name.startswith(("task-", "comparisons")) else not scripts & loaded
 
 
 def test_every_link_and_picture_leads_to_something(browser, report):

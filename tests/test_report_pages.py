@@ -10,7 +10,7 @@ from synthetic_report import KNOWN_WARNING, MODELS, pages, report_inputs, study_
 from synthetic_tables import Task
 
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.paths import ASSETS, FIGURES, STATISTICS
+from layergrad.contracts.paths import ASSETS, COMPARISON_FIGURES, FIGURES, STATISTICS
 from layergrad.report.figures import draw_figures
 from layergrad.report.pages import write_report
 from layergrad.report.text_warnings import warnings_of
@@ -87,7 +87,7 @@ def test_the_index_finds_every_figure_and_table_by_task_model_and_kind(made):
         for target in page.ids
         if ".figure." in target or ".table." in target
     }
-    assert len(targets) == 2 * (len(MODELS) * (len(FIGURES) + 5) + 2)
+    assert len(targets) == 2 * (len(MODELS) * (len(FIGURES) + 5) + 2) + len(COMPARISON_FIGURES)
     assert targets <= set(found["index.html"].anchors)
 
 
@@ -95,7 +95,9 @@ def test_hostile_text_is_text_on_every_page(made):
     root, _ = made
     for name in pages():
         text = (root / "report" / name).read_text()
-        assert text.count("<script") == (3 if name.startswith("task-") else 0)  # the charts' numbers, Vega, ours
+        assert text.count("<script") == (
+            3 if name.startswith(("task-", "comparisons")) else 0
+        )  # the charts' numbers, Vega, ours
         assert "<b>" not in text
     text = (root / "report" / "index.html").read_text()
     assert "&lt;script&gt;" in text
@@ -107,7 +109,9 @@ def test_the_pages_are_the_same_bytes_again(made, tmp_path):
     root, study = made
     write_again(root, study, tmp_path)
     first = {path.relative_to(root / "report"): path for path in (root / "report").rglob("*") if path.is_file()}
-    assert len(first) == len(pages()) + len(ASSETS) + 2 * 2 * (len(MODELS) * len(FIGURES) + 1)
+    assert len(first) == len(pages()) + len(ASSETS) + 2 * (
+        2 * (len(MODELS) * len(FIGURES) + 1) + len(COMPARISON_FIGURES)
+    )
     for name, path in first.items():
         assert (tmp_path / name).read_bytes() == path.read_bytes()
 

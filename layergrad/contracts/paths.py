@@ -39,11 +39,18 @@ CLAIM_NAMES = (*(f"C{number}" for number in range(1, 15)), *(f"B{number}" for nu
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
 """Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
 
+COMPARISON_FIGURES = ("side_by_side", "ratio")
+"""Figures of ``figures/comparisons/<one>/<other>/<task or model>/``; each .svg and .png."""
+
 ASSETS = ("vega.js", "vega-licences.txt", "charts.js")
 """Files of ``report/assets/``: the plotting library, its licences, and the script that draws the charts with it."""
 
 TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct", "second_hand")
 """Tables of ``tables/``; each .csv, .md and .tex."""
+
+
+COMPARISONS_PAGE = "comparisons.html"
+"""The report's page of models and tasks side by side."""
 
 
 def task_page(task: str) -> str:
@@ -71,8 +78,10 @@ class StudyPaths:
         self.gradients = self.root / "gradients"
         self.audit = self.root / "audit"
         self.statistics = self.root / "statistics"
+        self.compared = self.statistics / "comparisons"
         self.claims = self.root / "claims"
         self.figures = self.root / "figures"
+        self.compared_figures = self.figures / "comparisons"
         self.tables = self.root / "tables"
         self.report = self.root / "report"
         self.metrics = self.root / "metrics.json"

@@ -19,7 +19,8 @@ class Arrangement:
     """How a figure's curves are set out: columns that make its groups of panels, its panels, and the lines in them.
 
     ``title`` is that of a group. Panels of a group share a scale, or all of them do (``one_scale``). Readers switch
-    curves off by the columns ``toggles``.
+    curves off by the columns ``toggles``. Where there is a ``reference``, a line stands at that value and the scale is
+    around it.
     """
 
     groups: tuple[str, ...]
@@ -29,6 +30,7 @@ class Arrangement:
     toggles: tuple[str, ...]
     label: str = "nuclear norm"
     one_scale: bool = False
+    reference: float | None = None
 
 
 def _of_quantity(label: str) -> Arrangement:
@@ -47,6 +49,12 @@ ARRANGEMENTS = {
     ),
     "sigma1_ratio": _of_quantity("largest singular value / sum of all"),
     "effective_rank": _of_quantity("effective rank"),
+    "side_by_side": Arrangement(("variant",), "{variant}", "projection", "side", ("projection", "variant", "side")),
+    "ratio": Arrangement(
+        *(("variant",), "{variant}", "projection", "side", ("projection", "variant")),
+        label="ratio of nuclear norms, other over one",
+        reference=1.0,
+    ),
     "base_instruct": Arrangement(("variant",), "{variant}", "projection", "model", ("projection", "variant", "model")),
 }
 TOGGLES = {
@@ -55,6 +63,7 @@ TOGGLES = {
     "response": "Responses",
     "against": "Compared with correct",
     "model": "Models",
+    "side": "Curves",
 }
 WORDS = PROJECTIONS | VARIANTS
 """What readers see for a value of a column; the others stand for themselves."""
@@ -95,11 +104,11 @@ def write_points(points: pd.DataFrame, path: str | Path) -> None:
         points.to_csv(temporary, index=False, float_format=DIGITS, lineterminator="\n")
 
 
-def chart_of(figure: str, points: pd.DataFrame, models: dict[str, str]) -> dict[str, Any] | None:
-    """What the script draws of a figure; ``models`` are titles of its models by name. Nothing where it has no curve."""
+def chart_of(figure: str, points: pd.DataFrame, titles: dict[str, str]) -> dict[str, Any] | None:
+    """What the script draws of a figure; ``titles`` are those of its lines by name. Nothing where it has no curve."""
     if points.empty:
         return None
-    arrangement, words = ARRANGEMENTS[figure], WORDS | models
+    arrangement, words = ARRANGEMENTS[figure], WORDS | titles
     layers = list(range(int(points["layer"].min()), int(points["layer"].max()) + 1))
     key = [*arrangement.groups, arrangement.panels, arrangement.lines]
     curves = [
@@ -109,6 +118,7 @@ def chart_of(figure: str, points: pd.DataFrame, models: dict[str, str]) -> dict[
     return {
         "label": arrangement.label,
         "one_scale": arrangement.one_scale,
+        "reference": arrangement.reference,
         "log": figure != "sigma1_ratio" and any(map(wants_log_scale, _on_one_scale(points, arrangement))),
         "layers": layers,
         "toggles": _toggles(points, arrangement.toggles, words),

@@ -20,8 +20,15 @@ from layergrad.contracts.files import whole_file
 from layergrad.contracts.keys import RESPONSES
 from layergrad.contracts.paths import FIGURES
 from layergrad.contracts.tables import read_table
-from layergrad.report.points import model_points, quantity_points, response_points, wants_log_scale
-from layergrad.report.words import PROJECTIONS, VARIANTS
+from layergrad.report.points import (
+    model_points,
+    quantity_points,
+    ratio_points,
+    response_points,
+    side_points,
+    wants_log_scale,
+)
+from layergrad.report.words import PROJECTIONS, VARIANTS, listing
 
 STYLE: dict[RcKeyType, Any] = {
     "svg.hashsalt": "layergrad",  # else element ids are random
@@ -63,6 +70,9 @@ LOOKS: dict[str, Look] = {
     "incorrect": {"color": "#000000", "marker": "^", "linestyle": ":"},
     "base": {"color": "#56B4E9", "marker": "o", "linestyle": "--"},
     "tuned": {"color": "#000000", "marker": "s", "linestyle": "-"},
+    "one": {"color": "#56B4E9", "marker": "o", "linestyle": "--"},
+    "other": {"color": "#000000", "marker": "s", "linestyle": "-"},
+    "ratio": {"color": "#0072B2", "marker": "o"},
 }
 LABELS = {
     "nuclear_norm": "nuclear norm of the gradient",
@@ -74,6 +84,8 @@ TITLES = {
     "correct_irrelevant": "Do gradients tell a correct response from another one? Nuclear norm by layer",
     "sigma1_ratio": "How much does one direction dominate? Largest singular value by layer",
     "effective_rank": "How many directions do gradients have? Effective rank by layer",
+    "side_by_side": "Side by side: nuclear norm by layer, correct responses",
+    "ratio": "How far apart? Ratio of the nuclear norms by layer, correct responses",
     "base_instruct": "What has instruction tuning changed? Nuclear norm by layer, correct responses",
 }
 
@@ -102,13 +114,50 @@ def draw_base_instruct(base: str | Path, tuned: str | Path, folder: str | Path, 
     """
     sides = {"base": base, "tuned": tuned}
     table = model_points({name: read_table(path).query("control == 'none'") for name, path in sides.items()})
-    rows, projections = list(table.groupby("variant", sort=False)), table["projection"].unique()
     with mpl.rc_context(STYLE):
-        figure, grid = _grid([part for _, part in rows], projections, "model")
-        for row, (variant, _) in zip(grid, rows, strict=True):
-            row[0].set_ylabel(f"{VARIANTS[variant]}:\nnuclear norm")
-        _legend(figure, grid[:, 0], {"base": _plain(titles[0]), "tuned": _plain(titles[1])})
+        figure = _sides(table, "model", {"base": titles[0], "tuned": titles[1]})
         _save(figure, Path(folder) / "base_instruct", f"{titles[1]}  ·  {titles[2]}")
+
+
+def draw_comparison(comparison: str | Path, folder: str | Path, *, titles: list[str]) -> None:
+    """Draw ``side_by_side`` and ``ratio`` of one comparison into ``folder``, as SVG and PNG, from its table.
+
+    ``titles`` are those of the one, of the other and of what both are on.
+    """
+    table = read_table(comparison)
+    one, other, on = titles
+    with mpl.rc_context(STYLE):
+        both = _sides(side_points(table), "side", {"one": one, "other": other})
+        _save(both, Path(folder) / "side_by_side", f"{one}  ·  {other}  ·  {on}")
+        _save(_ratios(ratio_points(table)), Path(folder) / "ratio", f"{other}  /  {one}  ·  {on}")
+
+
+def _sides(table: pd.DataFrame, by: str, titles: dict[str, str]) -> Figure:
+    """Two mean curves on their own scale for each variant, a column a projection; ``titles`` are those of the lines."""
+    if table.empty:
+        return _message("No correct response was measured on both sides.")
+    figure, grid = _variants(table, by, "nuclear norm")
+    _legend(figure, grid[:, 0], {name: _plain(title) for name, title in titles.items()})
+    return figure
+
+
+def _ratios(table: pd.DataFrame) -> Figure:
+    """Ratios by layer around a line at 1, a row a variant, a column a projection."""
+    if table.empty:
+        return _message("There is no ratio by layer.")
+    figure, grid = _variants(table, "side", "ratio of nuclear norms")
+    for row, (_, part) in zip(grid, table.groupby("variant", sort=False), strict=True):
+        _around_one(row, part)
+    return figure
+
+
+def _variants(table: pd.DataFrame, by: str, label: str) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels on one scale for each variant, a column a projection, a line for each ``by``."""
+    rows = list(table.groupby("variant", sort=False))
+    figure, grid = _grid([part for _, part in rows], table["projection"].unique(), by)
+    for row, (variant, _) in zip(grid, rows, strict=True):
+        row[0].set_ylabel(f"{VARIANTS[variant]}:\n{label}")
+    return figure, grid
 
 
 def _projections(table: pd.DataFrame, quantity: str) -> Figure:
@@ -156,7 +205,8 @@ def _grid(rows: list[pd.DataFrame], projections: np.ndarray, by: str) -> tuple[F
         for axes, projection in zip(row, projections, strict=True):
             line = part[part["projection"] == projection]
             _draw(axes, line, by)
-            axes.set_title(f"{PROJECTIONS[projection]}, n = {line['n'].max()}")
+            n = line.groupby(by, sort=False)["n"].max().unique()
+            axes.set_title(f"{PROJECTIONS[projection]}, n = {listing(map(str, n))}")
         _scale(row, part, logarithmic=wants_log_scale(part))
     for axes in grid[-1]:
         axes.set_xlabel("layer (0 = first)")
@@ -191,6 +241,19 @@ def _scale(panels: Iterable[Axes], table: pd.DataFrame, *, logarithmic: bool) ->
         else:
             axes.set_ylim(0, top * 1.06)
         axes.locator_params(axis="x", integer=True)
+
+
+def _around_one(panels: Iterable[Axes], table: pd.DataFrame) -> None:
+    """A line at 1, and a scale that holds it and every interval; it need not reach to 0."""
+    ends = np.append(table[["value", "low", "high"]].to_numpy(float), 1.0)
+    low, high = np.nanmin(ends), np.nanmax(ends)
+    space = 0.06 * (high - low) or 0.06  # the same on both sides: all is 1
+    for axes in panels:
+        axes.axhline(1, color="#444444", linewidth=1.1, zorder=2)  # above the grid
+        if axes.get_yscale() == "log":
+            axes.set_ylim(low / 1.15, high * 1.15)
+        else:
+            axes.set_ylim(low - space, high + space)
 
 
 def _legend(figure: Figure, panels: Iterable[Axes], labels: dict[str, str]) -> None:

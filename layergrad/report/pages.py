@@ -9,17 +9,18 @@ import jinja2
 import pandas as pd
 
 from layergrad.contracts.files import whole_file, write_text
-from layergrad.contracts.paths import task_page
+from layergrad.contracts.paths import COMPARISONS_PAGE, task_page
 from layergrad.contracts.tables import read_table
 from layergrad.report.assets import write_assets
 from layergrad.report.charts import add_charts, write_points
 from layergrad.report.claims_page import claims_of
+from layergrad.report.comparisons_page import comparisons_of
 from layergrad.report.findings import Numbers, findings
 from layergrad.report.method import measured_on, verdicts
 from layergrad.report.sections import FIGURE_TITLES, TABLE_TITLES, sections
 from layergrad.report.tables import for_people, numeric_tables
 from layergrad.report.text_warnings import warnings_of
-from layergrad.report.words import VARIANTS, counted, listing, number
+from layergrad.report.words import VARIANTS, counted, listing, number, short
 
 
 def write_report(
@@ -31,6 +32,7 @@ def write_report(
     audits: Sequence[str | Path] = (),
     diagnoses: Sequence[str | Path] = (),
     claims: dict[str, str | Path] | None = None,
+    comparisons: Sequence[str | Path] = (),
 ) -> None:
     """Write the study's report into ``folder``: ``index.html``, ``method.html``, a page a task, their figures as SVG
     and CSV, and ``assets``, with which the pages draw them as charts.
@@ -38,7 +40,8 @@ def write_report(
     ``statistics`` are the study's tables by name; ``figures`` are SVG files ``<model>/<task>/<figure>.svg``; ``study``
     is the resolved study file as plain values; ``audits`` are tables of the texts of a model and task, ``diagnoses``
     JSON files ``<model>.json``; ``claims`` are the files of the ledger by name, and give ``claims.html`` and a page a
-    claim. Raises ``UserError`` if a figure is missing.
+    claim; ``comparisons`` are tables ``<one>/<other>/<on>.parquet`` and give ``comparisons.html``. Raises
+    ``UserError`` if a figure is missing.
     """
     tables = {name: read_table(file) for name, file in statistics.items()}
     numbers = _numbers(tables, study)
@@ -46,23 +49,34 @@ def write_report(
     bases = tuned_from(study)
     made = sections(study, numeric_tables(tables, bases), figures, audit)
     add_charts(made, tables, bases)
+    compared = comparisons_of(comparisons, figures, study)
     warnings = warnings_of(audit, study)
     ledger = claims_of(claims, study) if claims else None
     summary = ledger["summary"] if ledger else []
     pages = [
-        ("index.html", "index", _index(numbers, made, study) | {"warnings": warnings, "claims_summary": summary}),
+        (
+            "index.html",
+            "index",
+            _index(numbers, made, study) | {"warnings": warnings, "claims_summary": summary, "comparisons": compared},
+        ),
         ("method.html", "method", measured_on(tables, statistics["cells"], study) | verdicts(diagnoses, study)),
     ]
     for task in study["tasks"]:
         own = [section for section in made if section["task"] is task]
         context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], []), "charts": _charts(own)}
         pages.append((task_page(task["name"]), "task", context))
+    if compared:
+        pages.append((COMPARISONS_PAGE, "comparisons", {"sections": compared, "charts": _charts(compared)}))
     if ledger:
         pages.append(("claims.html", "claims", ledger))
         shown = {"symbols": ledger["symbols"], "above": "claims.html"}
         pages += [(claim["page"], "claim", shown | {"claim": claim}) for claim in ledger["claims"]]
-    _write(pages, Path(folder), {"study": study, "menu": _menu(study, with_claims=bool(ledger))})
-    _write_figures(made, Path(folder))
+    _write(
+        pages,
+        Path(folder),
+        {"study": study, "menu": _menu(study, with_claims=bool(ledger), with_comparisons=bool(compared))},
+    )
+    _write_figures(made + compared, Path(folder))
     write_assets(Path(folder) / "assets")
 
 
@@ -88,11 +102,12 @@ def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: d
         write_text(folder / name, page.render({"above": None} | shared | context, page=name))
 
 
-def _menu(study: dict[str, Any], with_claims: bool) -> list[tuple[str, str]]:
+def _menu(study: dict[str, Any], *, with_claims: bool, with_comparisons: bool) -> list[tuple[str, str]]:
     """File and title of every page."""
-    tasks = [(task_page(task["name"]), _short(task)) for task in study["tasks"]]
+    tasks = [(task_page(task["name"]), short(task["title"])) for task in study["tasks"]]
     claims = [("claims.html", "Claims")] if with_claims else []
-    return [("index.html", "Findings"), *claims, *tasks, ("method.html", "Method")]
+    comparisons = [(COMPARISONS_PAGE, "Side by side")] if with_comparisons else []
+    return [("index.html", "Findings"), *claims, *tasks, *comparisons, ("method.html", "Method")]
 
 
 def _charts(own: list[dict[str, Any]]) -> dict[str, Any]:
@@ -124,21 +139,16 @@ def _index(numbers: Numbers, made: list[dict[str, Any]], study: dict[str, Any]) 
         "templated": _templated(numbers),
         "fewest": counted(int(cells.query("n > 0")["n"].min()), "response"),
         "sections": made,
-        "short": {task["name"]: _short(task) for task in study["tasks"]},
+        "short": {task["name"]: short(task["title"]) for task in study["tasks"]},
         "figure_titles": {name: title for name, title in FIGURE_TITLES.items() if name in there["figures"]},
         "table_titles": {name: title for name, title in TABLE_TITLES.items() if name in there["tables"]},
     }
 
 
-def _short(task: dict[str, Any]) -> str:
-    """A task is called by what stands before the colon of its title."""
-    return task["title"].partition(":")[0]
-
-
 def _numbers(tables: dict[str, pd.DataFrame], study: dict[str, Any]) -> Numbers:
     """What the findings are made from."""
     models = {model["name"]: model["title"] for model in study["models"]}
-    tasks = {task["name"]: _short(task) for task in study["tasks"]}
+    tasks = {task["name"]: short(task["title"]) for task in study["tasks"]}
     return Numbers(
         {name: table[table["control"] == "none"] for name, table in tables.items()}, models, tasks, study["noisy_above"]
     )

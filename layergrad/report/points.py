@@ -1,7 +1,7 @@
 """The points of the figures: one row a layer of a curve, with an interval of one standard error to either side.
 
 Every table has the columns of ``POINT`` after those that name the curve; ``low`` and ``high`` are null where a mean
-stands on a single response.
+stands on a single response. The interval of a ratio is its 95 % interval.
 """
 
 import numpy as np
@@ -33,6 +33,24 @@ def model_points(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
     """Mean nuclear-norm curves of correct responses, by variant and model; ``models`` are curves by name."""
     table = pd.concat([curves.assign(model=name) for name, curves in models.items()], ignore_index=True)
     return _points(table.query("response == 'correct' and quantity == 'nuclear_norm'"), ["variant", "model"])
+
+
+def side_points(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Both mean nuclear-norm curves of a comparison, by variant and side, one or other."""
+    key = comparison[["variant", "projection", "layer"]]
+    sides = [
+        key.assign(side=side, **{name: comparison[f"{name}_{side}"] for name in ("n", "mean", "standard_error")})
+        for side in ("one", "other")
+    ]
+    table = pd.concat(sides, ignore_index=True)
+    return _points(table[table["mean"].notna()], ["variant", "side"])
+
+
+def ratio_points(comparison: pd.DataFrame) -> pd.DataFrame:
+    """Ratio of the nuclear norms of a comparison, other over one, by variant, with its 95 % interval."""
+    ends = {"value": "log_ratio", "low": "low", "high": "high"}
+    ratios = comparison.assign(side="ratio", **{name: np.exp(comparison[column]) for name, column in ends.items()})
+    return ratios.loc[ratios["value"].notna(), ["variant", "side", *POINT]].reset_index(drop=True)
 
 
 def _points(table: pd.DataFrame, key: list[str]) -> pd.DataFrame:

@@ -1,7 +1,7 @@
 """What the report shows of each task on each model: its figures and its tables."""
 
 import xml.etree.ElementTree as ET
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
@@ -56,19 +56,26 @@ def sections(
 
 
 def _figures(there: dict[tuple[str, ...], Path], model: str, task: str) -> list[dict[str, Any]]:
-    """Name, title, place and size of the figures of one model and task."""
-    found = []
-    for name, title in FIGURE_TITLES.items():
-        parts = (model, task, f"{name}.svg")
-        if parts in there:
-            width, height = _size(there[parts])
-            found.append(
-                {"name": name, "title": title, "source": there[parts], "file": "/".join(("figures", *parts))}
-                | {"csv": "/".join(("figures", model, task, f"{name}.csv")), "width": width, "height": height}
-            )
-        elif name in FIGURES:
-            raise UserError(f"the figure {'/'.join(parts)} is not among the {len(there)} given to the report")
-    return found
+    """The figures of one model and task."""
+    places = {name: (model, task, f"{name}.svg") for name in FIGURE_TITLES}
+    return [
+        figure_of(there, parts, FIGURE_TITLES[name])
+        for name, parts in places.items()
+        if parts in there or name in FIGURES
+    ]
+
+
+def figure_of(there: dict[tuple[str, ...], Path], parts: tuple[str, ...], title: str) -> dict[str, Any]:
+    """Name, title, place and size of the figure whose SVG file has a path that ends in these ``parts``.
+
+    Raises ``UserError`` if it is not ``there``.
+    """
+    if parts not in there:
+        raise UserError(f"the figure {'/'.join(parts)} is not among the {len(there)} given to the report")
+    file = PurePosixPath("figures", *parts)
+    width, height = _size(there[parts])
+    places = {"source": there[parts], "file": str(file), "csv": str(file.with_suffix(".csv"))}
+    return {"name": file.stem, "title": title, **places, "width": width, "height": height}
 
 
 def _size(svg: Path) -> tuple[int, int]:

@@ -43,6 +43,11 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.{0 if abs(share) >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
+def short(title: str) -> str:
+    """A task is called by what stands before the colon of its title."""
+    return title.partition(":")[0]
+
+
 def listing(words: Iterable[str]) -> str:
     """``a``, ``a and b``, ``a, b and c``."""
     *first, last = words

@@ -56,7 +56,7 @@ def _sides(values: pd.DataFrame) -> Iterator[tuple[dict, np.ndarray, np.ndarray,
     ``n`` in the key counts these.
     """
     for (response, control), group in values.groupby(level=["response", "control"], observed=True):
-        variants = {name: _by_sample(side) for name, side in group.groupby(level="variant", observed=True)}
+        variants = {name: by_sample(side) for name, side in group.groupby(level="variant", observed=True)}
         for (one, a), (other, b) in itertools.combinations(variants.items(), 2):
             for projection in values.columns.unique("projection"):
                 left, right = (_finite(side[projection]) for side in (a, b))
@@ -69,7 +69,8 @@ def _sides(values: pd.DataFrame) -> Iterator[tuple[dict, np.ndarray, np.ndarray,
                     yield key, left.to_numpy(float), right.to_numpy(float), len(both) > 0
 
 
-def _by_sample(side: pd.DataFrame) -> pd.DataFrame:
+def by_sample(side: pd.DataFrame) -> pd.DataFrame:
+    """Mean over the replicates of each sample, of responses (rows) of one cell."""
     return side.groupby(level="sample_id", observed=True).mean()
 
 

@@ -5,6 +5,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from layergrad.contracts.config.comparisons import Comparison, Pair, check_pairs, comparisons_of
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import LocalPath, SafeName
 from layergrad.contracts.config.tasks import TaskSpec
@@ -35,6 +36,11 @@ class Study(Strict):
     title: str = Field(description="of the report")
     models: list[ModelSpec] = Field(min_length=1)
     tasks: list[TaskSpec] = Field(min_length=1)
+    compare: list[Pair] = Field(
+        default=[],
+        description="pairs to show side by side, each of two models or of two tasks, with the ratio of the second to "
+        "the first by layer; a model whose base is in the study is always compared with it",
+    )
     seed: Seed = Field(default=0, description="of the choice of samples, irrelevant responses and resampling")
     limit: StrictPositiveInt | None = Field(
         default=None, description="at most so many samples of each response, where the task files ask for more"
@@ -83,6 +89,11 @@ class Study(Strict):
         return self
 
     @model_validator(mode="after")
+    def _pairs_can_be_compared(self) -> "Study":
+        check_pairs(self.compare, self.models, self.tasks)
+        return self
+
+    @model_validator(mode="after")
     def _controls_can_be_made(self) -> "Study":
         if len(set(self.controls)) != len(self.controls):
             raise ValueError(f"controls names one of {self.controls} twice")
@@ -112,6 +123,10 @@ class Study(Strict):
     def task(self, name: str) -> TaskSpec:
         """The task of that name."""
         return next(task for task in self.tasks if task.name == name)
+
+    def comparisons(self) -> list[Comparison]:
+        """All that is compared: the pairs asked for, and each model with its base."""
+        return comparisons_of(self.compare, self.models, self.tasks)
 
     def template_texts(self, task: TaskSpec) -> dict[str, str]:
         """Text of every template of a task by file name. Raises ``UserError`` for one that is not there."""

@@ -17,6 +17,9 @@ const LOOKS = {
   incorrect: { shape: "triangle-up", sign: "▲", dash: [2, 2] },
   base: { shape: "circle", sign: "●", dash: [6, 3] },
   tuned: { shape: "square", sign: "■" },
+  one: { shape: "circle", sign: "●", dash: [6, 3] },
+  other: { shape: "square", sign: "■" },
+  ratio: { shape: "circle", sign: "●" },
 };
 
 const panels = new Map(); // by the element of its plot
@@ -50,7 +53,7 @@ function arrange(form, stage, chart) {
   const columns = Math.max(...[...groups.values()].map((members) => groupBy(members, "panel").size));
   stage.style.setProperty("--columns", columns);
   const parts = [...groups].map(([title, members]) => {
-    const domain = domainOf(chart.one_scale ? curves : members, state.get("scale"));
+    const domain = domainOf(chart.one_scale ? curves : members, state.get("scale"), chart.reference);
     const grid = element("div", { class: "grid" });
     for (const [name, lines] of groupBy(members, "panel")) grid.append(panelOf(form, chart, name, lines, domain));
     return element("div", { class: "group" }, element("h4", {}, `${title} `, element("span", {}, chart.label)), grid);
@@ -64,7 +67,7 @@ function isChosen(curve, chart, state) {
 }
 
 function panelOf(form, chart, name, curves, domain) {
-  const n = Math.max(...curves.map((curve) => curve.n));
+  const n = [...new Set(curves.map((curve) => curve.n))].join(" and ");
   const title = `${name}, n = ${n}`;
   const description = `${title}. ${curves.map((curve) => inWords(curve, chart.layers)).join(" ")}`;
   const plot = element("div", { class: "plot", role: "img", "aria-label": description });
@@ -156,6 +159,7 @@ function specification({ form, chart, curves, domain, scale }) {
   const area = { x, y: y("low"), y2: y("high"), fill: colour, fillOpacity: { value: 0.2 }, defined: there("low") };
   const line = { x, y: y("value"), stroke: colour, strokeDash: dash, strokeWidth: { value: 1.75 }, defined: there("value") };
   const size = { signal: "datum.layer === layer ? 70 : 32" };
+  const across = { x: { value: 0 }, x2: { signal: "width" }, y: { scale: "y", value: chart.reference } };
   const rule = { x: { scale: "x", signal: "layer" }, y: { value: 0 }, y2: { signal: "height" } };
   return {
     height: HEIGHT,
@@ -179,6 +183,7 @@ function specification({ form, chart, curves, domain, scale }) {
       { ...axis, orient: "left", scale: "y", ...ticksOf(domain, scale), format: "~g", grid: true, gridColor: "var(--line)" },
     ],
     marks: [
+      ...(chart.reference === null ? [] : [{ type: "rule", encode: { update: { ...across, stroke: { value: "currentColor" } } } }]),
       { type: "rule", encode: { update: { ...rule, stroke: { value: "currentColor" }, strokeOpacity: { value: 0.45 } } } },
       {
         type: "group",
@@ -206,9 +211,15 @@ function pointsOf({ line, value, low, high }, place, layers) {
   }));
 }
 
-// From 0; or logarithmic, from the smallest mean.
-function domainOf(curves, scale) {
+// From 0; or logarithmic, from the smallest mean. Around a reference, with all intervals, where there is one.
+function domainOf(curves, scale, reference) {
   const numbers = (column) => curves.flatMap((curve) => curve[column]).filter((number) => number !== null);
+  if (reference !== null) {
+    const all = [reference, ...["value", "low", "high"].flatMap(numbers)];
+    const [least, most] = [Math.min(...all), Math.max(...all)];
+    const space = 0.06 * (most - least) || 0.06; // the same on both sides: all is 1
+    return scale === "log" ? [least / 1.05, most * 1.05] : [least - space, most + space];
+  }
   const top = Math.max(...numbers("value"), ...numbers("high"), 1e-12);
   if (scale === "linear") return [0, top * 1.06];
   const positive = numbers("value").filter((number) => number > 0);
