@@ -1,4 +1,4 @@
-# make study   the default study, from nothing to the report      make test   lint and tests
+# make study   the default study, from nothing to the report      make test   lint, types and tests
 # make setup   only the environment, in .venv                     make lock   renew requirements/lock.txt (needs uv)
 # make pull    the results of this commit, from DVC's remote             make push   results to it (docs/dvc.md)
 # make types   type errors, by mypy
@@ -54,10 +54,10 @@ lint: setup
 types: setup
 	$(BIN)/mypy
 
-test: lint
+test: lint types
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
 
-test-all: lint
+test-all: lint types
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest
 
 lock:

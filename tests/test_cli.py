@@ -48,6 +48,7 @@ def test_extract_writes_the_tables_of_the_contract(model, data, tmp_path):
         "model",
         "modules",
         "samples",
+        "tokens",
         "settings",
         "versions",
     }
