@@ -66,9 +66,9 @@ def _load(path: Path, optional: tuple[str, ...]) -> datasets.Dataset:
     parsed = parse(path)
     try:
         return datasets.Dataset(parsed) if isinstance(parsed, pa.Table) else _from_records(parsed, path, optional)
-    except (ValueError, LookupError, OverflowError, RecursionError, NotImplementedError) as error:
-        # pyarrow's errors are of the first two kinds and, for a kind of value that it does not have, of the last; a
-        # whole number beyond 64 bits is the third, JSON nested deeper than Python goes the fourth.
+    except (pa.ArrowException, ValueError, LookupError, OverflowError, RecursionError) as error:
+        # What pyarrow and datasets raise for values and names that no table can hold; a whole number beyond 64 bits is
+        # an OverflowError, JSON nested deeper than Python goes a RecursionError.
         reason = str(error).strip().splitlines()[0]
         raise UserError(f"{path}: a value or a name in it is none that a table can hold: {reason}") from error
 
