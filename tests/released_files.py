@@ -5,10 +5,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
+import pytest
 import yaml
 
+from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import file_sha256
+from layergrad.contracts.sources import MIRROR
+from layergrad.contracts.study_files import load_study
+from layergrad.contracts.tables import SAMPLES, read_table, write_table
+from layergrad.data.build import build_task
+from layergrad.data.sources import fetch_sources
+from layergrad.released.exporting import export_released
+from layergrad.released.importing import import_released
+from layergrad.released.layout import files
 
+COLUMNS = ["grad_mean", "grad_max", "grad_min", "frobenius_norm", "nuclear_norm", "spectral_norm", "s_min"]
 NUMBERS = ["M_mean", "M_max", "M_min", "frobenius_norm", "S_sum", "S_max", "S_min"]
 ROWS = 6
 LAYERS = 5
@@ -83,6 +95,46 @@ class Layout:
 
     def _write_yaml(self, path: str, values: dict) -> None:
         _write_text(self.folder / "config" / path, yaml.safe_dump(values, sort_keys=False))
+
+
+def written(folder: Path) -> Layout:
+    """A study in the authors' layout, with the tables of its responses in ``tables/``."""
+    layout = Layout(folder).write()
+    for task in load_study(layout.config).tasks:
+        tables_of(task, layout.folder / "data", layout.folder / "tables" / task.name)
+    return layout
+
+
+def tables_of(task: TaskSpec, mirror: Path, folder: Path) -> Path:
+    """The table of a task's responses, from a mirror of its sources; its path."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(MIRROR, str(mirror))
+        fetch_sources(task.model_dump(mode="json")["sources"], folder / "SOURCES.json")
+        built = build_task(task.content(), {}, folder / "SOURCES.json", None, 0, "length_matched")
+    write_table(built.samples, folder / f"{task.name}.parquet", SAMPLES, {})
+    return folder / f"{task.name}.parquet"
+
+
+def data_of(layout: Layout, task: str = "puzzles") -> Path:
+    """Where the table of a task's responses is, of a study that is ``written``."""
+    return layout.folder / f"tables/{task}/{task}.parquet"
+
+
+def imported(
+    layout: Layout, prefix: Path, task: str = "puzzles", model: str = "small", data: Path | None = None
+) -> list[pd.DataFrame]:
+    """Import a task on a model; gradients, samples, problems."""
+    study = load_study(layout.config)
+    samples = read_table(data) if data else None
+    import_released(layout.released, files(study.task(task), study.model(model)), task, prefix, samples)
+    return [read_table(f"{prefix}{end}.parquet") for end in ("", ".samples", ".import")]
+
+
+def exported(layout: Layout, prefix: Path, data: Path, folder: Path, task: str = "puzzles") -> dict[str, list[str]]:
+    """Export a task of the model small; lines by path."""
+    study = load_study(layout.config)
+    paths = export_released(prefix, data, files(study.task(task), study.model("small")), folder)
+    return {str(path.relative_to(folder)): path.read_text(encoding="utf-8").splitlines() for path in paths}
 
 
 def line(row: dict, rng: np.random.Generator, layers: int = LAYERS) -> dict:

@@ -2,12 +2,12 @@
 
 import itertools
 import math
-from statistics import NormalDist, mean, stdev
+from statistics import stdev
 
 import numpy as np
 import pandas as pd
 import pytest
-from scipy import stats
+from plain_statistics import CELL, corrected_of, mad_of, mean_of, norms_of, relative_mad_of, statistics_of
 from synthetic_tables import KNOWLEDGE, Task
 
 from layergrad.contracts.errors import UserError
@@ -17,18 +17,9 @@ from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_facts, 
 from layergrad.statistics.compute import collect_statistics, compute_statistics
 from layergrad.statistics.curves import mad
 from layergrad.statistics.differences import absolute, relative_difference, signed
-from layergrad.statistics.inference import mad_log_ratio
-from layergrad.statistics.inference.mad import SHORTFALL
 from layergrad.statistics.measured import read_measured
 
 SMALL = {("none", "correct"): 5, ("none", "irrelevant"): 4, ("detailed", "correct"): 1, ("detailed", "irrelevant"): 1}
-CELL = ["variant", "response", "projection"]
-
-
-def statistics_of(paths, folder, **settings):
-    settings = {"model": {"name": "tiny"}, "task": "puzzles", "seed": 3} | settings
-    compute_statistics(**paths, folder=folder, **settings)
-    return {name: read_table(folder / f"{name}.parquet") for name in STATISTICS}
 
 
 @pytest.fixture(scope="module")
@@ -104,37 +95,6 @@ def test_mad_is_of_the_mean_curve_and_skips_steps_between_segments(small):
         assert row["mad"] == pytest.approx(sum(steps) / len(steps))
 
 
-def mad_of(curve):
-    return sum(abs(y - x) for x, y in itertools.pairwise(curve)) / (len(curve) - 1)
-
-
-def relative_mad_of(curve):
-    return mad_of(curve) / (sum(curve) / len(curve))
-
-
-def bounds_of(curves):
-    """Step by step: the MAD that does not overstate, the same with the most it may be short by, and the plain one."""
-    steps = list(zip(*([y - x for x, y in itertools.pairwise(curve)] for curve in curves), strict=True))
-    means, errors = [mean(step) for step in steps], [stdev(step) / math.sqrt(len(step)) for step in steps]
-    normal = NormalDist()
-    below = mean(
-        m * (2 * normal.cdf(2 * m / e) - 1) - 4 * e * normal.pdf(2 * m / e) for m, e in zip(means, errors, strict=True)
-    )
-    return below, below + SHORTFALL * mean(errors), mean(map(abs, means))
-
-
-def corrected_of(curves):
-    """Corrected MAD and the ends of its interval, each response left out in turn."""
-    n, whole = len(curves), bounds_of(curves)
-    without = [bounds_of([*curves[:i], *curves[i + 1 :]]) for i in range(n)]
-    jackknife = [math.sqrt((n - 1) ** 2 / n) * stdev(found) for found in zip(*without, strict=True)]
-    t = stats.t.ppf(0.975, n - 1)
-    low, *high = (end + side * t * e for end, side, e in zip(whole, (-1, 1, 1), jackknife, strict=True))
-    low, high, below = max(low, 0.0), max(min(high), 0.0), max(whole[0], 0.0)
-    middle = (below + min(below + whole[1] - whole[0], whole[2])) / 2
-    return min(max(middle, low), high), low, high
-
-
 def test_roughness_and_its_interval_are_those_of_plain_loops(tmp_path):
     task = Task(cells={("none", "correct"): 6}, layers=9, spread=0.3)
     table = statistics_of(task.write(tmp_path), tmp_path / "s")["mad"].query("quantity == 'nuclear_norm'")
@@ -170,124 +130,6 @@ def test_the_interval_of_mad_has_the_truth_in_it_and_the_raw_one_is_above(tmp_pa
         raw.append(rows["mad"].tolist())
     assert np.mean(covered) > 0.9
     assert (np.mean(raw, axis=0) > 1.05 * np.array(truth)).all()
-
-
-def repeated(samples, counts):
-    return [sample for sample, count in zip(samples, counts, strict=True) for _ in range(count)]
-
-
-STEPS = {("none", "correct"): 8, ("simplified", "correct"): 5, ("detailed", "correct"): 3, ("none", "irrelevant"): 4}
-
-
-@pytest.fixture(scope="module")
-def steps(tmp_path_factory):
-    """Nested variants, the largest norms at the samples that only the first one has; their loss, and the statistics."""
-    folder = tmp_path_factory.mktemp("steps")
-    task = Task(cells=STEPS, layers=6, spread=0.3, scale={("none", "correct"): 2.0, ("simplified", "correct"): 1.4})
-    loss = task.frames()[1].query("response == 'correct'").set_index(["variant", "sample_id"])["loss"]
-    return task, loss, statistics_of(task.write(folder), folder / "s")
-
-
-def test_variants_are_compared_on_the_samples_that_both_have(steps):
-    task, loss, statistics = steps
-    table = statistics["variant_differences"]
-    assert len(table) == 3 * 4 * 5
-    assert set(table["response"]) == {"correct"}
-    for row in table.query("quantity in ['nuclear_norm', 'nuclear_norm_over_loss']").to_dict("records"):
-        pair = row["from_variant"], row["to_variant"]
-        n = min(STEPS[variant, "correct"] for variant in pair)
-        means = [[sum(c) / 6 for c in norms_of(task, v, "correct", row["projection"])[:n]] for v in pair]
-        if row["quantity"] == "nuclear_norm_over_loss":
-            means = [
-                [x / loss[v, f"{i:016x}"] for i, x in enumerate(side)] for v, side in zip(pair, means, strict=True)
-            ]
-        differences = [other - one for one, other in zip(*means, strict=True)]
-        assert row["n"] == n
-        assert (row["mean_from"], row["mean_to"]) == pytest.approx([sum(side) / n for side in means])
-        assert row["difference"] == pytest.approx(sum(differences) / n)
-        assert row["standard_error"] == pytest.approx(stdev(differences) / math.sqrt(n))
-
-
-def sides_of(steps, row):
-    """The norms of both variants of a row on the samples that they share."""
-    task, _, _ = steps
-    pair = row["from_variant"], row["to_variant"]
-    n = min(STEPS[variant, "correct"] for variant in pair)
-    return [norms_of(task, variant, "correct", row["projection"])[:n] for variant in pair]
-
-
-def over_mean_of(curves):
-    """Curves of a relative size each, less what that size adds to the mean curve, over the mean of the mean curve."""
-    curve = mean_of(curves)
-    size = mean(curve)
-    return [[(x + y - mean(own) / size * y) / size for x, y in zip(own, curve, strict=True)] for own in curves]
-
-
-@pytest.mark.parametrize("quantity", ["mad", "relative_mad"])
-def test_roughness_is_compared_by_the_log_ratio_of_corrected_mads(steps, quantity):
-    *_, statistics = steps
-    for row in statistics["variant_differences"].query("quantity == @quantity").to_dict("records"):
-        one, other = sides_of(steps, row)
-        if quantity == "relative_mad":
-            one, other = over_mean_of(one), over_mean_of(other)
-        means = corrected_of(one)[0], corrected_of(other)[0]
-        assert (row["mean_from"], row["mean_to"]) == pytest.approx(means)
-        assert row["difference"] == pytest.approx(means[1] - means[0])
-        assert math.isnan(row["standard_error"])
-        ratio = mad_log_ratio(np.array(other), np.array(one))
-        told = [row["log_ratio"], row["low"], row["high"]]
-        assert told == pytest.approx([ratio.estimate, ratio.low, ratio.high])
-
-
-def test_the_error_of_a_difference_of_distances_draws_the_same_samples_on_both_sides(steps):
-    *_, statistics = steps
-    for row in statistics["variant_differences"].query("quantity == 'early_late_distance'").to_dict("records"):
-        sides = [[math.log(sum(c[:2]) / sum(c[4:])) for c in side] for side in sides_of(steps, row)]
-        n = len(sides[0])
-        counts = np.random.default_rng(3).multinomial(n, [1 / n] * n, size=200).tolist()
-        one, other = ([abs(mean(repeated(side, count))) for count in counts] for side in sides)
-        means = [abs(mean(side)) for side in sides]
-        assert (row["mean_from"], row["mean_to"]) == pytest.approx(means)
-        assert row["difference"] == pytest.approx(means[1] - means[0])
-        assert row["standard_error"] == pytest.approx(stdev(y - x for x, y in zip(one, other, strict=True)))
-        assert math.isnan(row["low"])
-
-
-def test_variants_without_a_common_sample_are_compared_over_all_of_each(tmp_path):
-    task = Task(cells=STEPS, layers=4, spread=0.3)
-    paths = task.write(tmp_path)
-    for path in paths.values():
-        table = read_table(path)
-        table.loc[table["variant"] == "detailed", "sample_id"] += "f"
-        table.to_parquet(path)
-    table = statistics_of(paths, tmp_path / "s")["variant_differences"]
-    counts = table.drop_duplicates(["from_variant", "to_variant"])[["n", "n_from", "n_to"]].to_numpy().tolist()
-    assert counts == [[5, 5, 5], [0, 8, 3], [0, 5, 3]]
-    rows = table.query("from_variant == 'none' and to_variant == 'detailed' and projection == 'v'")
-    rows = rows.set_index("quantity")
-    a, b = (norms_of(task, variant, "correct", "v") for variant in ("none", "detailed"))
-    means = [[mean(curve) for curve in side] for side in (a, b)]
-    norm = rows.loc["nuclear_norm"]
-    assert (norm["mean_from"], norm["mean_to"]) == pytest.approx([mean(side) for side in means])
-    assert norm["standard_error"] == pytest.approx(math.sqrt(sum(stdev(side) ** 2 / len(side) for side in means)))
-    ratio = mad_log_ratio(np.array(b), np.array(a), paired=False)
-    assert rows.loc["mad", ["log_ratio", "low", "high"]].tolist() == pytest.approx(
-        [ratio.estimate, ratio.low, ratio.high]
-    )
-    assert math.isnan(rows.loc["early_late_distance", "standard_error"])
-
-
-def test_early_over_last_is_of_each_response_first(steps):
-    task, _, statistics = steps
-    table = statistics["early_over_last"]
-    assert len(table) == 4 * 4
-    for row in table.to_dict("records"):
-        curves = norms_of(task, *(row[key] for key in CELL))
-        logs = [math.log((curve[0] + curve[1]) / (curve[4] + curve[5])) for curve in curves]
-        assert row["n"] == len(logs)
-        assert row["log_ratio"] == pytest.approx(sum(logs) / len(logs))
-        assert row["ratio"] == pytest.approx(math.exp(sum(logs) / len(logs)))
-        assert row["standard_error"] == pytest.approx(stdev(logs) / math.sqrt(len(logs)))
 
 
 def test_layer_means_are_of_each_response_first(small):
@@ -353,16 +195,6 @@ def test_the_noise_floor_and_its_quantile_are_those_of_plain_swaps(tmp_path):
     assert row["noise_floor_95"] == pytest.approx(low + (place - int(place)) * (high - low))
     every = [swapped_difference(a, b, swaps) for swaps in itertools.product([0, 1], repeat=5)]
     assert row["noise_floor"] == pytest.approx(sum(every) / 32, rel=0.15)  # 200 draws of 32 possible ones
-
-
-def norms_of(task, variant, response, projection):
-    """Nuclear norms of a synthetic task, one list of layers a sample."""
-    rows = task.frames()[2].query("variant == @variant and response == @response and projection == @projection")
-    return [part.sort_values("layer")["nuclear_norm"].tolist() for _, part in rows.groupby("sample_id")]
-
-
-def mean_of(curves):
-    return [sum(layer) / len(layer) for layer in zip(*curves, strict=True)]
 
 
 def swapped_difference(a, b, swaps):
