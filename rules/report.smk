@@ -112,10 +112,10 @@ rule write_report:
     output:
         PATHS.report / "index.html",
         PATHS.report / "method.html",
-        PATHS.report / "claims.html",
+        PATHS.report / CLAIMS_PAGE,
         [PATHS.report / claim_page(claim) for claim in CLAIM_NAMES],
         [PATHS.report / task_page(task) for task in TASKS],
-        [PATHS.report / "comparisons.html"] if COMPARISONS else [],
+        [PATHS.report / COMPARISONS_PAGE] if COMPARISONS else [],
         [
             PATHS.report / "figures" / Path(path).relative_to(PATHS.figures).with_suffix(kind)
             for path in DRAWN["svg"] + COMPARED_FIGURES["svg"]

@@ -48,6 +48,8 @@ ASSETS = ("vega.js", "vega-licences.txt", "charts.js")
 TABLES = ("cells", "nuclear_norm", "mad", "relative_difference", "base_instruct", "second_hand")
 """Tables of ``tables/``; each .csv, .md and .tex."""
 
+CLAIMS_PAGE = "claims.html"
+"""The report's page of all claims."""
 
 COMPARISONS_PAGE = "comparisons.html"
 """The report's page of models and tasks side by side."""

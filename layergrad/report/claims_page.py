@@ -12,7 +12,7 @@ from layergrad.contracts.paths import claim_page, task_page
 from layergrad.contracts.tables import read_table
 from layergrad.report.claims_summary import summary
 from layergrad.report.examples import examples_of
-from layergrad.report.words import number
+from layergrad.report.words import model_titles, number, task_titles
 
 SYMBOLS = {
     "supported": "\N{CHECK MARK}",
@@ -32,7 +32,7 @@ def claims_of(files: dict[str, str | Path], study: dict[str, Any]) -> dict[str, 
     table, ledger = read_table(files["claims"]), read_json(files["ledger"])
     tested = set(table["control"])
     controls = [control for control in [PLAIN, *_others(files["controls"])] if control["control"] in tested]
-    models = {model["name"]: model["title"] for model in study["models"]}
+    models = model_titles(study)
     entries, examples = _entries(table), read_table(files["examples"])
     return {
         "symbols": SYMBOLS,
@@ -96,7 +96,7 @@ def _matrix(columns: list[tuple[str, list[dict]]], ledger: list[dict]) -> dict[s
 
 def _evidence(entries: list[dict], controls: list[dict], study: dict[str, Any]) -> Iterator[dict[str, Any]]:
     """Of one claim and each control that it was tested with: the verdicts, and the cells that they stand on."""
-    models = {model["name"]: model["title"] for model in study["models"]}
+    models = model_titles(study)
     for control in controls:
         part = _of(entries, control=control["control"])
         verdicts = [entry | {"model": "all models"} for entry in _of(part, level="overall")]
@@ -109,7 +109,7 @@ def _evidence(entries: list[dict], controls: list[dict], study: dict[str, Any]) 
 
 def _cells(part: list[dict], models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:
     """One row a model, task and contrast, one column a projection, each row with the place of its figures."""
-    tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
+    tasks = task_titles(study)
     found: dict[tuple, dict[str, dict]] = {}
     for entry in part:
         key = (entry["model"], entry["task"], entry["contrast"])

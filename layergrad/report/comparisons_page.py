@@ -12,7 +12,7 @@ from layergrad.contracts.tables import read_table
 from layergrad.report.charts import chart_of
 from layergrad.report.points import ratio_points, side_points
 from layergrad.report.sections import figure_of
-from layergrad.report.words import VARIANTS, counted, listing, number, short
+from layergrad.report.words import VARIANTS, counted, listing, model_titles, number, task_titles
 
 FIGURES = {"side_by_side": ("Both curves", side_points), "ratio": ("Ratio by layer", ratio_points)}
 """By name, title and points of a comparison's figures."""
@@ -33,8 +33,7 @@ def comparisons_of(
 
 def _section(path: Path, there: dict[tuple[str, ...], Path], study: dict[str, Any]) -> dict[str, Any]:
     names = (*path.parts[-3:-1], path.name.removesuffix(".parquet"))
-    models = {model["name"]: model["title"] for model in study["models"]}
-    tasks = {task["name"]: short(task["title"]) for task in study["tasks"]}
+    models, tasks = model_titles(study), task_titles(study)
     of_models = {*names[:2]} <= set(models)
     compared, shared = (models, tasks) if of_models else (tasks, models)
     one, other, on = compared[names[0]], compared[names[1]], shared[names[2]]

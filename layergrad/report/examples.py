@@ -8,13 +8,12 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.paths import task_page
-from layergrad.report.words import VARIANTS, number
+from layergrad.report.words import VARIANTS, model_titles, number, task_titles
 
 
 def examples_of(table: pd.DataFrame, study: dict[str, Any]) -> list[dict[str, Any]]:
     """By contrast, from the rows of one claim: samples, each with effect, origin, prompt and responses."""
-    models = {model["name"]: model["title"] for model in study["models"]}
-    tasks = {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
+    models, tasks = model_titles(study), task_titles(study)
     rows = [row for row in table.to_dict("records") if row["task"] in tasks and row["model"] in models]
     contrasts = groupby(rows, key=itemgetter("contrast"))
     return [

@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 
 from layergrad.contracts.files import whole_file, write_text
-from layergrad.contracts.paths import COMPARISONS_PAGE, task_page
+from layergrad.contracts.paths import CLAIMS_PAGE, COMPARISONS_PAGE, task_page
 from layergrad.contracts.tables import read_table
 from layergrad.report.assets import write_assets
 from layergrad.report.charts import add_charts, write_points
@@ -20,7 +20,10 @@ from layergrad.report.method import measured_on, verdicts
 from layergrad.report.sections import FIGURE_TITLES, TABLE_TITLES, sections
 from layergrad.report.tables import for_people, numeric_tables
 from layergrad.report.text_warnings import warnings_of
-from layergrad.report.words import VARIANTS, counted, listing, number, short
+from layergrad.report.words import VARIANTS, counted, listing, model_titles, number, task_titles
+
+Page = tuple[str, str, dict[str, Any]]
+"""File name, template and what it is filled with; ``above`` is the page of the menu that it belongs to, if another."""
 
 
 def write_report(
@@ -50,34 +53,45 @@ def write_report(
     made = sections(study, numeric_tables(tables, bases), figures, audit)
     add_charts(made, tables, bases)
     compared = comparisons_of(comparisons, figures, study)
-    warnings = warnings_of(audit, study)
     ledger = claims_of(claims, study) if claims else None
-    summary = ledger["summary"] if ledger else []
+    warnings = warnings_of(audit, study)
+    index = _index(numbers, made, study) | {
+        "warnings": warnings,
+        "comparisons": compared,
+        "claims_summary": ledger["summary"] if ledger else [],
+    }
     pages = [
-        (
-            "index.html",
-            "index",
-            _index(numbers, made, study) | {"warnings": warnings, "claims_summary": summary, "comparisons": compared},
-        ),
+        ("index.html", "index", index),
+        *_claim_pages(ledger),
+        *_task_pages(study, made, warnings),
+        *_comparison_pages(compared),
         ("method.html", "method", measured_on(tables, statistics["cells"], study) | verdicts(diagnoses, study)),
     ]
+    _write(pages, Path(folder), {"study": study, "menu": _menu(study, {name for name, _, _ in pages})})
+    _write_figures(made + compared, Path(folder))
+    write_assets(Path(folder) / "assets")
+
+
+def _claim_pages(ledger: dict[str, Any] | None) -> list[Page]:
+    """The page of all claims, and one a claim."""
+    if ledger is None:
+        return []
+    shown = {"symbols": ledger["symbols"], "above": CLAIMS_PAGE}
+    own: list[Page] = [(claim["page"], "claim", shown | {"claim": claim}) for claim in ledger["claims"]]
+    return [(CLAIMS_PAGE, "claims", ledger), *own]
+
+
+def _task_pages(study: dict[str, Any], made: list[dict[str, Any]], warnings: dict[str, list[str]]) -> list[Page]:
+    pages: list[Page] = []
     for task in study["tasks"]:
         own = [section for section in made if section["task"] is task]
         context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], []), "charts": _charts(own)}
         pages.append((task_page(task["name"]), "task", context))
-    if compared:
-        pages.append((COMPARISONS_PAGE, "comparisons", {"sections": compared, "charts": _charts(compared)}))
-    if ledger:
-        pages.append(("claims.html", "claims", ledger))
-        shown = {"symbols": ledger["symbols"], "above": "claims.html"}
-        pages += [(claim["page"], "claim", shown | {"claim": claim}) for claim in ledger["claims"]]
-    _write(
-        pages,
-        Path(folder),
-        {"study": study, "menu": _menu(study, with_claims=bool(ledger), with_comparisons=bool(compared))},
-    )
-    _write_figures(made + compared, Path(folder))
-    write_assets(Path(folder) / "assets")
+    return pages
+
+
+def _comparison_pages(compared: list[dict[str, Any]]) -> list[Page]:
+    return [(COMPARISONS_PAGE, "comparisons", {"sections": compared, "charts": _charts(compared)})] if compared else []
 
 
 def tuned_from(study: dict[str, Any]) -> dict[str, str]:
@@ -86,9 +100,8 @@ def tuned_from(study: dict[str, Any]) -> dict[str, str]:
     return {model["name"]: model["base"] for model in study["models"] if model.get("base") in names}
 
 
-def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: dict[str, Any]) -> None:
-    """Pages are file name, template and what it is filled with, ``above`` being the page of the menu that it belongs
-    to, if it is not there itself; ``shared`` is the same for all."""
+def _write(pages: list[Page], folder: Path, shared: dict[str, Any]) -> None:
+    """``shared`` is what all pages are filled with besides their own."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("layergrad.report"),
         autoescape=True,
@@ -102,12 +115,16 @@ def _write(pages: list[tuple[str, str, dict[str, Any]]], folder: Path, shared: d
         write_text(folder / name, page.render({"above": None} | shared | context, page=name))
 
 
-def _menu(study: dict[str, Any], *, with_claims: bool, with_comparisons: bool) -> list[tuple[str, str]]:
-    """File and title of every page."""
-    tasks = [(task_page(task["name"]), short(task["title"])) for task in study["tasks"]]
-    claims = [("claims.html", "Claims")] if with_claims else []
-    comparisons = [(COMPARISONS_PAGE, "Side by side")] if with_comparisons else []
-    return [("index.html", "Findings"), *claims, *tasks, *comparisons, ("method.html", "Method")]
+def _menu(study: dict[str, Any], written: set[str]) -> list[tuple[str, str]]:
+    """File and title of every page of its own, of those that are written."""
+    pages = [
+        ("index.html", "Findings"),
+        (CLAIMS_PAGE, "Claims"),
+        *((task_page(name), title) for name, title in task_titles(study).items()),
+        (COMPARISONS_PAGE, "Side by side"),
+        ("method.html", "Method"),
+    ]
+    return [(name, title) for name, title in pages if name in written]
 
 
 def _charts(own: list[dict[str, Any]]) -> dict[str, Any]:
@@ -139,7 +156,7 @@ def _index(numbers: Numbers, made: list[dict[str, Any]], study: dict[str, Any]) 
         "templated": _templated(numbers),
         "fewest": counted(int(cells.query("n > 0")["n"].min()), "response"),
         "sections": made,
-        "short": {task["name"]: short(task["title"]) for task in study["tasks"]},
+        "short": task_titles(study),
         "figure_titles": {name: title for name, title in FIGURE_TITLES.items() if name in there["figures"]},
         "table_titles": {name: title for name, title in TABLE_TITLES.items() if name in there["tables"]},
     }
@@ -147,8 +164,7 @@ def _index(numbers: Numbers, made: list[dict[str, Any]], study: dict[str, Any]) 
 
 def _numbers(tables: dict[str, pd.DataFrame], study: dict[str, Any]) -> Numbers:
     """What the findings are made from."""
-    models = {model["name"]: model["title"] for model in study["models"]}
-    tasks = {task["name"]: short(task["title"]) for task in study["tasks"]}
+    models, tasks = model_titles(study), task_titles(study)
     return Numbers(
         {name: table[table["control"] == "none"] for name, table in tables.items()}, models, tasks, study["noisy_above"]
     )

@@ -4,7 +4,7 @@ from typing import Any
 
 import pandas as pd
 
-from layergrad.report.words import VARIANTS, listing
+from layergrad.report.words import VARIANTS, listing, model_titles
 
 
 def warnings_of(audit: pd.DataFrame | None, study: dict[str, Any]) -> dict[str, list[str]]:
@@ -14,7 +14,7 @@ def warnings_of(audit: pd.DataFrame | None, study: dict[str, Any]) -> dict[str, 
     told = audit[audit["warnings"] != ""]
     told = told.assign(warning=told["warnings"].str.split("; ")).explode("warning")
     key = ["task", "variant", "response", "warning"]
-    titles = {model["name"]: model["title"] for model in study["models"]}
+    titles = model_titles(study)
     found: dict[str, list[str]] = {}
     for (task, variant, response, warning), rows in told.groupby(key, sort=False):
         models = [titles[name] for name in titles if name in set(rows["model"])]

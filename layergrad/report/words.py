@@ -1,6 +1,7 @@
 """How the report calls things, and how it writes numbers."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import numpy as np
 
@@ -43,9 +44,14 @@ def percent(share: float | None) -> str:
     return f"{100 * share:.{0 if abs(share) >= 0.0995 else 1}f}\N{NO-BREAK SPACE}%"
 
 
-def short(title: str) -> str:
-    """A task is called by what stands before the colon of its title."""
-    return title.partition(":")[0]
+def model_titles(study: dict[str, Any]) -> dict[str, str]:
+    """What the models of a study are called, by name."""
+    return {model["name"]: model["title"] for model in study["models"]}
+
+
+def task_titles(study: dict[str, Any]) -> dict[str, str]:
+    """What its tasks are called, by name: what stands before the colon of the title."""
+    return {task["name"]: task["title"].partition(":")[0] for task in study["tasks"]}
 
 
 def listing(words: Iterable[str]) -> str:
