@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -139,13 +140,14 @@ class Case:
     def values(self, groups: Iterable[Group], quantity: str) -> tuple[np.ndarray, list[np.ndarray]]:
         """By group, the controlled values (n, projections, layers) of shared samples with nothing null; their units."""
         groups = list(groups)
-        found = self.samples(groups)
-        values = [self._changed(group, *pair, quantity) for group, pair in zip(groups, found, strict=True)]
-        known = np.all([np.isfinite(array).all(axis=(1, 2)) for array in values], axis=0)
-        if known.sum() < 2:
+        known = [_known(*self.owning(group), quantity) for group in groups]
+        shared = known[0][0]
+        for units, _ in known[1:]:
+            shared = np.intersect1d(shared, units, assume_unique=True)
+        if len(shared) < 2:
+            self.samples(groups)  # tells which responses are missing, if that is why
             raise MissingDataError(f"{quantity} is not known of 2 samples that have all the responses that it needs")
-        samples, places = found[0]
-        return samples.units[places[known]], [array[known] for array in values]
+        return shared, [values[np.searchsorted(units, shared)] for units, values in known]
 
     def owning(self, group: Group) -> tuple["Case", Group]:
         """The case of the model that a group is of, and the group as that model's own."""
@@ -154,7 +156,9 @@ class Case:
     def draws(self, units: np.ndarray | None = None) -> Resamples:
         """The draws over all samples of the task, or over some: the same for all models, responses and controls."""
         seed = int(text_sha256("claims", self.task, str(self.evidence.seed))[:16], 16)
-        return Resamples(seed, self.responses.n_units, None if units is None else tuple(units.tolist()))
+        n_units = self.responses.n_units
+        part = None if units is None or len(units) == n_units else tuple(units.tolist())
+        return Resamples(seed, n_units, part)
 
     def spread(self, units: np.ndarray, scores: np.ndarray) -> np.ndarray:
         """Scores (n, columns) of some samples as those of all samples of the task, null for the others."""
@@ -189,7 +193,8 @@ class Case:
     def _laws_of(self, group: Group, quantity: str) -> list[FittedLaw]:
         return self.evidence.laws(self._model_of(group), self.control.fitted_on, quantity)
 
-    def _changed(self, group: Group, samples: Samples, places: np.ndarray, quantity: str) -> np.ndarray:
+    def changed(self, group: Group, samples: Samples, places: np.ndarray, quantity: str) -> np.ndarray:
+        """The values (n, projections, layers) of a group's responses at some places, as the control changes them."""
         if self.control.fitted_on:
             slopes = np.array([law.slope for law in self._laws_of(group, quantity)])
             return without_length(samples.values[quantity][places], samples.tokens[places], slopes)
@@ -208,3 +213,12 @@ class Case:
             controlled = "" if key == "none" else f" under the control {key}"
             raise MissingDataError(f"no {response} responses of {group.variant} were measured{controlled}")
         return found
+
+
+@lru_cache(maxsize=512)  # those of one model and task, which many claims compare
+def _known(case: Case, group: Group, quantity: str) -> tuple[np.ndarray, np.ndarray]:
+    """Units of the samples of a group with nothing null, and their controlled values (n, projections, layers)."""
+    ((samples, places),) = case.samples([group])
+    values = case.changed(group, samples, places, quantity)
+    known = np.isfinite(values).all(axis=(1, 2))
+    return samples.units[places[known]], values[known]
