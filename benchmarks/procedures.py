@@ -66,7 +66,7 @@ def procedures(model: PreTrainedModel) -> dict[str, Procedure]:
 
 
 def paper_procedure(model: PreTrainedModel, weights: dict[str, nn.Parameter], encoded: EncodedResponse) -> PaperResult:
-    """Gradients of the four projections by autograd, and of each one a full dense SVD (PAPER, gradient computation)."""
+    """Gradients of the four projections by autograd, and of each one a full dense SVD (as in the paper's code)."""
     _loss(model, encoded).backward()
     statistics, svd_seconds = {}, 0.0
     for name, weight in weights.items():

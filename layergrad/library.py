@@ -39,7 +39,7 @@ def measure(
     no weight is changed. ``modules`` describes an architecture that is not known.
 
     One row a pair, layer and projection: ``sample_index`` (the pair's place), the columns of the gradient table and
-    those of its samples (DESIGN, Tables). A pair that fails has one row with its ``reason``.
+    those of its samples (docs/results.md). A pair that fails has one row with its ``reason``.
     """
     encoded = _encoded(tokenizer, pairs, chat, max_length)
     keys = pd.DataFrame({"sample_index": range(len(encoded))})

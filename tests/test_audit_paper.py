@@ -1,4 +1,4 @@
-"""On the data that the paper's authors released, the audit finds what PAPER.md counts in them."""
+"""On the data that the paper's authors released, the audit finds what was counted in them beforehand."""
 
 import json
 
@@ -20,8 +20,8 @@ from layergrad.data.sources import fetch_sources
 from layergrad.models.load import ModelOrigin, load_tokenizer
 
 STUDY = load_study(ROOT / "config/paper.yaml")
-# PAPER, response length: median and mean of white-space words of correct responses, without, with short and with
-# detailed reasoning; of articles in the order popular 100, 500, 1000, unpopular.
+# Median and mean of white-space words of correct responses, without, with short and with detailed reasoning; of
+# articles in the order popular 100, 500, 1000, unpopular.
 WORDS = {
     "aqua": [(1, 1.0), (24, 28.2), (257, 269.7)],
     "gsm8k": [(1, 1.0), (54, 60.0), (211, 215.7)],
@@ -34,7 +34,7 @@ WORDS = {
     "math_geometry": [(121, 142.5), (369, 370.0)],
     "wiki": [(68, 72.7), (320, 315.7), (634, 618.0), (30, 52.0)],
 }
-# PAPER, irrelevant construction, to the end of the file: rows that are the same without reasoning, rows of simplified
+# From here on, what came of making irrelevant responses: rows that are the same without reasoning, rows of simplified
 # reasoning whose final answer is the same, and such rows without "The final answer is".
 SAME = {"strategyqa": 250, "creak": 249, "sensemaking": 241, "aqua": 64, "gsm8k": 4, "ecqa": 0}
 SAME_FINAL = {"strategyqa": 239, "creak": 249, "sensemaking": 241, "aqua": 64, "gsm8k": 5, "ecqa": 0}

@@ -65,7 +65,7 @@ def test_chat_has_a_system_turn_only_where_the_template_takes_one(with_bos):
 
 
 def test_paper_compat_follows_the_released_procedure(tokenizer):
-    """PAPER, gradient computation: start is the length of the separately encoded text before the output."""
+    """The paper's code: start is the length of the separately encoded text before the output."""
     text = f"{INSTRUCTION}\n{OUTPUT}"
     encoded = encode(tokenizer, INSTRUCTION, OUTPUT, paper_compat=True, max_length=25)
     assert list(encoded.ids) == tokenizer.encode(text)[:25]

@@ -31,7 +31,7 @@ OWN_ROWS = [
 
 
 def released(tokenizer, row, prompt, system):
-    """PAPER, gradient computation: token ids and labels, with -100 where there is no loss, before they are cut."""
+    """What the paper's code makes: token ids and labels, with -100 where there is no loss, before they are cut."""
     text = row["instruction"] + "\n" + row["output"]
     if prompt == "chat":
         turns = [{"role": "system", "content": "You are a helpful assistant."}] if system else []

@@ -23,7 +23,7 @@ MATH = {"math_algebra": "algebra", "math_counting": "counting_probability", "mat
 
 
 def file_of(task, variant, response):
-    """Where the released repository keeps a cell (PAPER, Table 1)."""
+    """Where the released repository keeps a cell."""
     if task == "wiki":
         folder, stem = "wiki_popularity", WIKI[variant]
     elif task in MATH:

@@ -1,4 +1,4 @@
-"""What can be wrong with one text, seen without a model (PAPER, irrelevant construction)."""
+"""What can be wrong with one text, seen without a model: what went wrong with the paper's released responses."""
 
 import re
 

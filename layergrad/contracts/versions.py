@@ -45,12 +45,18 @@ def package_versions(names: tuple[str, ...] = _NUMERIC) -> dict[str, str]:
 
 
 def code_version(*floors: str) -> str:
-    """16 hex digits that change with the code of the floors, but not with comments, blank lines or other floors.
+    """16 hex digits that change with the code of the floors, but not with comments, docstrings or other floors.
 
     A floor is a folder of the package, or a module such as ``contracts/tables.py``.
     """
     paths = [path for floor in floors for path in _sources(_PACKAGE / floor)]
-    return text_sha256(*(ast.dump(ast.parse(path.read_text(encoding="utf-8"))) for path in paths))[:16]
+    trees = [_WithoutDocstrings().visit(ast.parse(path.read_text(encoding="utf-8"))) for path in paths]
+    return text_sha256(*map(ast.dump, trees))[:16]
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 def _sources(path: Path) -> list[Path]:

@@ -37,8 +37,8 @@ ALLOWED = {
 }
 """Relative differences that a check may find, by the dtype of the weights.
 
-Whole precision: DESIGN, Determinism. Half precision: about three times what SmolLM2-135M-Instruct showed, entries 3e-3,
-norms 9e-3, batches 0.09 and float64 0.13 in bfloat16, and 4e-4, 2e-3, 0.02 and 0.02 in float16.
+Whole precision: docs/method.md, Same bytes. Half precision: about three times what SmolLM2-135M-Instruct showed,
+entries 3e-3, norms 9e-3, batches 0.09 and float64 0.13 in bfloat16, and 4e-4, 2e-3, 0.02 and 0.02 in float16.
 """
 
 _EAGER_FLOAT64 = 1e-5  # eager attention takes its softmax in float32 whatever the weights are: 1e-6 on SmolLM2

@@ -35,7 +35,7 @@ class Structure:
 
 
 def rank_bound(projection: Projection, encoded: EncodedResponse, structure: Structure) -> int:
-    """Upper bound on the rank of a projection's gradient for one sample (DESIGN, rank_bound).
+    """Upper bound on the rank of a projection's gradient for one sample (docs/method.md, Numerics).
 
     The positions that can reach the loss: all but the last one, which predicts nothing; in the last layer, except for k
     and v, only those that predict a response token; for q never position 0, whose attention has one key and so no

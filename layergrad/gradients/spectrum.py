@@ -99,7 +99,7 @@ def extreme_entries(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def effective_rank(values: np.ndarray) -> float | None:
-    """exp of the entropy of the normalised singular values (PAPER, section 5); null for a zero gradient."""
+    """exp of the entropy of the normalised singular values (Roy and Vetterli 2007); null for a zero gradient."""
     total = values.sum()
     return float(np.exp(entr(values / total).sum())) if total > 0 else None
 

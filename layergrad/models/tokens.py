@@ -40,7 +40,7 @@ class EncodedResponse:
 def render_prompt(tokenizer: PreTrainedTokenizerBase, instruction: str, prompt: str) -> str:
     """Text before the response: ``plain`` is the instruction and a newline, ``chat`` the tokenizer's template.
 
-    The chat has a system turn where the template takes one (PAPER, gradient computation; Gemma's does not).
+    The chat has a system turn where the template takes one (Gemma's does not), as in the paper's code.
     """
     if prompt == "plain":
         return instruction + "\n"
