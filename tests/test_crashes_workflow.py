@@ -131,6 +131,16 @@ def damage(path, column=None):
     path.write_bytes(content)
 
 
+def refused(project, **logs):
+    """Run a study that must fail, each of these rules' jobs with one line in its log that is told on stderr as well."""
+    done = project.run("snakemake", "--cores", "2")
+    assert done.returncode != 0
+    for rule, (job, line) in logs.items():
+        (said,) = project.result(f"logs/{rule}{job}.log").read_text().splitlines()
+        assert line in said
+        assert said in done.stderr
+
+
 def test_damaged_files_in_the_middle_of_a_study_are_one_line_each(tmp_path, finished):
     project = Copy(finished, tmp_path)
     result = project.result
@@ -140,40 +150,42 @@ def test_damaged_files_in_the_middle_of_a_study_are_one_line_each(tmp_path, fini
     damage(result("models/tiny-llama/model.safetensors"))
     for path in result("shards/tiny-llama").glob("mini_math.*"):
         path.unlink()
-    damage(result("data/mini_math.parquet"), "output")
-    damage(result("statistics/tiny-llama/mini_math/curves.parquet"), "mean")
-    done = project.run("snakemake", "--cores", "2")
-    assert done.returncode != 0
-    for log, line in (
-        (
-            "build_task/mini_knowledge",
+    damage(result("data/mini_math.pool.parquet"), "output")
+    refused(
+        project,
+        build_task=(
+            "/mini_knowledge",
             f"gone or changed since it was fetched; remove {listing.relative_to(project.folder)}",
         ),
-        ("extract_gradients/tiny-llama/mini_math.1", "its weights are not those that"),
-        ("audit_task/tiny-llama/mini_math", "mini_math.parquet: cannot be read as Parquet"),
-        ("collect_statistics", "curves.parquet: cannot be read as Parquet"),
-    ):
-        (said,) = result(f"logs/{log}.log").read_text().splitlines()
-        assert line in said
-        assert said in done.stderr
-    for path in (
-        listing,
-        result("models/tiny-llama/card.json"),
-        result("data/mini_math.parquet"),
-        result("statistics/tiny-llama/mini_math/curves.parquet"),
-    ):
+        extract_gradients=("/tiny-llama/mini_math.1", "its weights are not those that"),
+        audit_task=("/tiny-llama/mini_math", "mini_math.pool.parquet: cannot be read as Parquet"),
+    )
+    for path in (listing, result("models/tiny-llama/card.json"), result("data/mini_math.pool.parquet")):
         path.unlink()
     project.snakemake()
     check_finished(project, finished)
 
 
-def test_a_vanished_source_of_a_study_is_named(tmp_path, finished):
+def test_a_damaged_table_of_statistics_is_one_line(tmp_path, finished):
+    project = Copy(finished, tmp_path)
+    curves = project.result("statistics/tiny-llama/mini_math/curves.parquet")
+    damage(curves, "mean")
+    refused(project, collect_statistics=("", "curves.parquet: cannot be read as Parquet"))
+    curves.unlink()
+    project.snakemake()
+    check_finished(project, finished)
+
+
+def test_a_vanished_source_of_a_study_is_named_where_it_is_needed(tmp_path, finished):
     project = Copy(finished, tmp_path)
     source = project.folder / "tests/data/mini_math.jsonl"
     source.rename(tmp_path / "away")
+    check_finished(project, finished)  # its copy among the results is enough
+    shutil.rmtree(project.result("sources/mini_math"))
     done = project.run("snakemake", "--cores", "2")
     assert done.returncode != 0
     assert "Missing input files" in done.stderr
     assert "tests/data/mini_math.jsonl" in done.stderr
     (tmp_path / "away").rename(source)
+    project.snakemake()
     check_finished(project, finished)

@@ -206,24 +206,58 @@ def test_a_template_runs_its_task_and_the_code_of_the_figures_draws(project):
 @pytest.mark.slow
 def test_what_is_added_runs_alone_and_what_is_removed_is_pruned(project):
     before = project.checksums("gradients/tiny-llama")
-    shutil.copy(project.folder / "config/models/tiny-llama.yaml", project.folder / "config/models/second.yaml")
-    project.change("config/models/second.yaml", "seed: 1", "seed: 2")
-    project.change("config/config.yaml", "[tiny-llama]", "[tiny-llama, second]")
+    shutil.copy(project.folder / "config/models/tiny-llama.yaml", project.folder / "config/models/another.yaml")
+    project.change("config/models/another.yaml", "seed: 1", "seed: 2")
+    project.change("config/config.yaml", "[tiny-llama]", "[tiny-llama, another]")
     ran = project.repro()
     assert {job for job in ran if "tiny-llama" in job} == set()
-    assert {"Preparing second", "Diagnosing the measurement of second"} < ran
+    assert {"Preparing another", "Diagnosing the measurement of another"} < ran
     assert project.checksums("gradients/tiny-llama") == before
-    assert {name.split("/")[0] for name in project.tracked() if "second" in name} == {
-        *("models", "diagnostics", "shards", "gradients", "statistics", "figures")
+    assert {name.split("/")[0] for name in project.tracked() if "another" in name} == {
+        *("models", "diagnostics", "shards", "gradients", "audit", "statistics", "figures", "report")
     }
-    project.change("config/config.yaml", "[tiny-llama, second]", "[tiny-llama]")
+    project.change("config/config.yaml", "[tiny-llama, another]", "[tiny-llama]")
     project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math]")
     assert project.repro() == STUDY
     assert project.settled()
     left = project.tracked()
     assert {f"{name}/MANIFEST.json" for name in ("data", "models", "shards")} < left
-    assert not [name for name in left if "second" in name or "mini_knowledge" in name]
+    assert not [name for name in left if "another" in name or "mini_knowledge" in name]
     assert project.checksums("gradients/tiny-llama") == {name: sha for name, sha in before.items() if "math" in name}
+    verdicts = f"{RESULTS}/claims/verdicts.json"
+    (changed,) = json.loads(project.must("dvc", "metrics", "diff", "--json", "--targets", verdicts)).values()
+    then, now = (
+        read_json(folder / verdicts)["verdicts"] for folder in (project.folder.parent / "kept", project.folder)
+    )
+    told = {name.removeprefix("verdicts."): change for name, change in changed.items() if name.startswith("verdicts.")}
+    assert {name.split(".")[0] for name in told} == {claim for claim in then if now[claim] != then[claim]} != set()
+    for claim, control in [name.split(".") for name in told]:
+        change = told[f"{claim}.{control}"]
+        assert (change.get("old"), change.get("new")) == (then[claim].get(control), now[claim].get(control))
+
+
+@pytest.mark.slow
+def test_a_comparison_is_made_and_drawn_alone_and_pruned_when_it_is_asked_for_no_more(project):
+    shutil.copy(project.folder / "config/tasks/mini_math.yaml", project.folder / "config/tasks/mini_more.yaml")
+    project.change("config/config.yaml", "[mini_math, mini_knowledge]", "[mini_math, mini_more]")
+    project.repro()
+    before = project.checksums("statistics", "figures")
+    study = (project.folder / "config/config.yaml").read_text()
+    project.change("config/config.yaml", study, f"{study}compare: [[mini_math, mini_more]]\n")
+    place = "mini_math/mini_more/tiny-llama"
+    report = {"Writing the report of the study"}
+    assert project.repro() == {f"Comparing {place}", f"Drawing {place}"} | report
+    assert project.settled()
+    files = {"statistics": [".csv", ".parquet"], "figures": ["/ratio.png", "/ratio.svg"]}
+    files["figures"] += ["/side_by_side.png", "/side_by_side.svg"]
+    made = {f"{folder}/comparisons/{place}{end}" for folder, ends in files.items() for end in ends}
+    assert {name for name in project.tracked() if "comparisons/" in name and "report" not in name} == made
+    assert "report/comparisons.html" in project.tracked()
+    project.change("config/config.yaml", f"{study}compare: [[mini_math, mini_more]]\n", study)
+    assert project.repro() == report
+    assert project.settled()
+    assert not [name for name in project.tracked() if "comparisons" in name]
+    assert project.checksums("statistics", "figures") == before
 
 
 @pytest.mark.slow
