@@ -44,6 +44,9 @@ except UserError as error:
 if STUDY.mirror:
     os.environ.setdefault(MIRROR, STUDY.mirror)
 
+CODE = Path(os.path.relpath(workflow.basedir), "layergrad")
+"""Relative, so that the files of a project that was moved are the same to Snakemake."""
+
 PATHS = StudyPaths(STUDY.name)
 MODELS = [model.name for model in STUDY.models]
 TASKS = [task.name for task in STUDY.tasks]

@@ -1,7 +1,7 @@
 """Statistics to results for people: figures, tables, the headline numbers, and pages with all of them."""
 
 BASES = {model.name: model.base for model in STUDY.models if model.base in MODELS}
-SECOND_HAND = Path(workflow.basedir, "layergrad", "report", "second_hand.csv")
+SECOND_HAND = CODE / "report" / "second_hand.csv"
 
 
 def shown(figure):
@@ -108,7 +108,7 @@ rule write_report:
         claims=[PATHS.claims / name for name in ("claims.parquet", "ledger.json", "controls.json", "examples.parquet")],
         diagnoses=MEASURED["diagnostics"],
         second_hand=SECOND_HAND,
-        templates=sorted(Path(workflow.basedir, "layergrad", "report", "templates").iterdir()),
+        templates=sorted((CODE / "report" / "templates").iterdir()),
     output:
         PATHS.report / "index.html",
         PATHS.report / "method.html",

@@ -3,7 +3,7 @@
 # All of the floor but the claims, which no statistic depends on.
 STATISTICS_CODE = [
     f"statistics/{path.name}"
-    for path in sorted(Path(workflow.basedir, "layergrad", "statistics").iterdir())
+    for path in sorted((CODE / "statistics").iterdir())
     if path.name not in ("claims", "__pycache__")
 ]
 

@@ -182,6 +182,7 @@ def test_a_vanished_source_of_a_study_is_named_where_it_is_needed(tmp_path, fini
     source.rename(tmp_path / "away")
     check_finished(project, finished)  # its copy among the results is enough
     shutil.rmtree(project.result("sources/mini_math"))
+    project.result("data/mini_math.parquet").unlink()
     done = project.run("snakemake", "--cores", "2")
     assert done.returncode != 0
     assert "Missing input files" in done.stderr
