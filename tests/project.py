@@ -38,6 +38,11 @@ def _ended(process):
         return True
 
 
+def _can_be_interrupted():
+    """Tests in the background of a shell ignore SIGINT, and what they start would as well."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 class Project:
     """A copy of the project whose default study is the miniature one."""
 
@@ -56,7 +61,7 @@ class Project:
     def start(self, *command):
         """The same without waiting for its end; what it says goes to a file."""
         with (self.folder / "said.txt").open("w") as said:
-            return subprocess.Popen(command, **self.place(), stdout=said, stderr=said)
+            return subprocess.Popen(command, **self.place(), stdout=said, stderr=said, preexec_fn=_can_be_interrupted)
 
     def kill(self, process, jobs=None):
         """Kill a command that was started and give the processes that it leaves behind, to which a signal may go."""

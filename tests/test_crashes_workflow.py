@@ -181,8 +181,8 @@ def test_a_vanished_source_of_a_study_is_named_where_it_is_needed(tmp_path, fini
     source = project.folder / "tests/data/mini_math.jsonl"
     source.rename(tmp_path / "away")
     check_finished(project, finished)  # its copy among the results is enough
-    shutil.rmtree(project.result("sources/mini_math"))
-    project.result("data/mini_math.parquet").unlink()
+    for gone in ("sources/mini_math", "data"):
+        shutil.rmtree(project.result(gone))
     done = project.run("snakemake", "--cores", "2")
     assert done.returncode != 0
     assert "Missing input files" in done.stderr
