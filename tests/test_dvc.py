@@ -20,13 +20,19 @@ LEFT_OUT = shutil.ignore_patterns(
 RESULTS = "results/default"
 MATH = {
     "Building the samples of mini_math",
+    "Auditing the rows of mini_math for tiny-llama",
     "Measuring the gradients of mini_math on tiny-llama, shard 1",
     "Joining the gradients of mini_math on tiny-llama",
     "Computing the statistics of mini_math on tiny-llama",
     "Drawing the figures of mini_math on tiny-llama",
 }
 """Jobs of one task on one model after its sources."""
-STUDY = {"Collecting the statistics of the study", "Writing the tables of the study", "Writing the report of the study"}
+STUDY = {
+    "Collecting the statistics of the study",
+    "Evaluating the claims of the paper",
+    "Writing the tables of the study",
+    "Writing the report of the study",
+}
 
 
 class Project:
