@@ -12,7 +12,8 @@ from conftest import TINY
 from oracle import dense_gradients, loss_with_gradients
 from peft import LoraConfig, get_peft_model
 from pydantic import ValidationError
-from transformers import AutoConfig, AutoModelForCausalLM
+from torch import nn
+from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.modules import Modules
@@ -282,6 +283,23 @@ def test_lists_of_layers(tiny_model):
         UserError, match=r"transformer.layers is no list of layers; .*its lists are: transformer.blocks"
     ):
         find_projections(make(tiny_model, "mpt"), modules=modules)
+
+
+class Nameless(PreTrainedModel):
+    """A model of which transformers cannot tell the token embedding."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.tables = nn.ModuleList([nn.Embedding(4, 2)])
+        self.blocks = nn.ModuleList([nn.Linear(2, 2)])
+
+
+def test_a_model_that_names_no_token_embedding_has_its_lists_told():
+    model = Nameless(LlamaConfig(num_hidden_layers=1))
+    with pytest.raises(NotImplementedError):
+        model.get_input_embeddings()
+    with pytest.raises(UserError, match=r"is no single list of layers; name one .*its lists are: tables, blocks"):
+        find_projections(model)
 
 
 def test_descriptions_that_do_not_fit_the_model(tiny_model):
