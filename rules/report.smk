@@ -4,23 +4,21 @@ BASES = {model.name: model.base for model in STUDY.models if model.base in MODEL
 SECOND_HAND = CODE / "report" / "second_hand.csv"
 
 
-def shown(figure):
-    """A figure's SVG file, with what Snakemake's own report says of it."""
-    return report(
-        PATHS.figures / "{model}" / "{task}" / f"{figure}.svg",
-        caption=f"../layergrad/report/templates/figure_{figure}.rst",
-        category="{model}",
-        subcategory="{task}",
-        labels={"figure": figure.replace("_", " ")},
-    )
-
-
 rule draw_figures:
     input:
         curves=PATHS.statistics / "{model}" / "{task}" / "curves.parquet",
         differences=PATHS.statistics / "{model}" / "{task}" / "relative_difference_layers.parquet",
     output:
-        svg=[shown(figure) for figure in FIGURES],
+        svg=[
+            report(
+                PATHS.figures / "{model}" / "{task}" / f"{figure}.svg",
+                caption=f"../layergrad/report/templates/figure_{figure}.rst",
+                category="{model}",
+                subcategory="{task}",
+                labels={"figure": figure.replace("_", " ")},
+            )
+            for figure in FIGURES
+        ],
         png=[PATHS.figures / "{model}" / "{task}" / f"{figure}.png" for figure in FIGURES],
     log:
         PATHS.logs / "draw_figures" / "{model}" / "{task}.log",
@@ -40,39 +38,7 @@ rule draw_figures:
         "../scripts/draw_figures.py"
 
 
-rule draw_base_instruct:
-    input:
-        base=lambda wildcards: PATHS.statistics / BASES[wildcards.model] / wildcards.task / "curves.parquet",
-        tuned=PATHS.statistics / "{model}" / "{task}" / "curves.parquet",
-    output:
-        svg=shown("base_instruct"),
-        png=PATHS.figures / "{model}" / "{task}" / "base_instruct.png",
-    log:
-        PATHS.logs / "draw_base_instruct" / "{model}" / "{task}.log",
-    benchmark:
-        PATHS.benchmarks / "draw_base_instruct" / "{model}" / "{task}.tsv"
-    threads: 1
-    resources:
-        mem_mb=growing(1000),
-        runtime=growing(15),
-    params:
-        titles=lambda wildcards: [
-            STUDY.model(BASES[wildcards.model]).title,
-            STUDY.model(wildcards.model).title,
-            STUDY.task(wildcards.task).title,
-        ],
-        code=code_version("report/figures.py", "report/points.py", "report/words.py"),
-    message:
-        "Drawing {wildcards.model} against its base on {wildcards.task}"
-    script:
-        "../scripts/draw_base_instruct.py"
-
-
-DRAWN = {
-    kind: each(*rules.draw_figures.output[kind])
-    + expand(rules.draw_base_instruct.output[kind], model=BASES, task=TASKS)
-    for kind in ("svg", "png")
-}
+DRAWN = {kind: each(*rules.draw_figures.output[kind]) for kind in ("svg", "png")}
 
 
 rule write_tables:

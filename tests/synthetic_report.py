@@ -70,11 +70,9 @@ def make_report(root):
     """The whole way from gradients to the report below ``root``; the study."""
     tasks = [Task(scale=SCALE, layers=6), Task("wiki", "knowledge", KNOWLEDGE, layers=6, seed=1)]
     study = study_of(zip(tasks, (HOSTILE, "Wikipedia: knowledge"), strict=True), MODELS)
-    for model, base in MODELS.items():
+    for model in MODELS:
         for task, spec in zip(tasks, study["tasks"], strict=True):
             _statistics_and_figures(root, model, task, spec["title"])
-            if base:
-                _base_figure(root, base, model, task.name)
             audit = root / "audit" / model / f"{task.name}.parquet"
             audit.parent.mkdir(parents=True, exist_ok=True)
             write_statistics(audit_of(model, task), audit, {})
@@ -134,16 +132,6 @@ def _statistics_and_figures(root, model, task, title):
     curves = Parts(curves=out / "curves.parquet", differences=out / "relative_difference_layers.parquet")
     titles = Parts(model_title=model.capitalize(), task_title=title)
     run("draw_figures", input=curves, output=Parts([drawn / f"{FIGURES[0]}.svg"]), params=titles)
-
-
-def _base_figure(root, base, model, task):
-    curves = [root / "statistics" / name / task / "curves.parquet" for name in (base, model)]
-    run(
-        "draw_base_instruct",
-        input=Parts(base=curves[0], tuned=curves[1]),
-        output=Parts(svg=root / "figures" / model / task / "base_instruct.svg"),
-        params=Parts(titles=[base, model, task]),
-    )
 
 
 def pages():

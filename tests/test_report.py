@@ -1,6 +1,7 @@
 """Figures and tables, made from synthetic statistics by the rules' own scripts."""
 
 import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,9 +10,9 @@ from synthetic_tables import KNOWLEDGE, REASONING, Task
 
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
-from layergrad.contracts.paths import FIGURES, STATISTICS, TABLES
+from layergrad.contracts.paths import COMPARISON_FIGURES, FIGURES, STATISTICS, TABLES
 from layergrad.contracts.tables import read_table
-from layergrad.report.figures import _projections, _responses, draw_base_instruct, draw_figures
+from layergrad.report.figures import _projections, _responses, draw_comparison, draw_figures
 from layergrad.report.tables import SECOND_HAND, for_people, latex, markdown, numeric_tables
 from layergrad.report.words import counted, listing, number, percent
 
@@ -19,8 +20,7 @@ from layergrad.report.words import counted, listing, number, percent
 def test_every_file_is_there(made):
     root, _ = made
     for task in ("puzzles", "wiki"):
-        drawn = [root / "figures" / model / task / name for model in MODELS for name in FIGURES]
-        for path in [*drawn, root / "figures" / "tiny-chat" / task / "base_instruct"]:
+        for path in [root / "figures" / model / task / name for model in MODELS for name in FIGURES]:
             assert path.with_suffix(".svg").stat().st_size > 10_000
             assert path.with_suffix(".png").read_bytes()[:4] == b"\x89PNG"
     for name in TABLES:
@@ -149,13 +149,15 @@ def test_rows_of_panels_are_responses_and_columns_variants(made):
     assert len(_projections(wiki, "sigma1_ratio").axes) == 2 * 4
 
 
-def test_a_model_and_its_base_are_drawn_the_same_again(made, tmp_path):
-    root, _ = made
-    places = [root / "statistics" / model / "wiki" / "curves.parquet" for model in MODELS]
-    draw_base_instruct(*places, tmp_path, titles=["tiny", "tiny-chat", "wiki"])
-    for kind in ("svg", "png"):
-        drawn = root / "figures" / "tiny-chat" / "wiki" / f"base_instruct.{kind}"
-        assert (tmp_path / drawn.name).read_bytes() == drawn.read_bytes()
+def test_a_model_and_its_base_are_drawn_side_by_side_and_the_same_again(made, tmp_path):
+    root, study = made
+    place = Path("tiny", "tiny-chat", "puzzles")
+    titles = ["Tiny", "Tiny-chat", study["tasks"][0]["title"]]
+    draw_comparison((root / "compared" / place).with_suffix(".parquet"), tmp_path, titles=titles)
+    for name in COMPARISON_FIGURES:
+        for kind in ("svg", "png"):
+            drawn = root / "figures" / "comparisons" / place / f"{name}.{kind}"
+            assert (tmp_path / drawn.name).read_bytes() == drawn.read_bytes()
 
 
 def test_counts_are_whole_and_what_does_not_exist_is_a_dash():

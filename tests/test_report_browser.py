@@ -106,7 +106,7 @@ def test_a_verdict_leads_to_its_evidence_which_is_open_then(browser, report):
 
 def test_every_chart_takes_the_place_of_its_picture_and_has_it_and_the_numbers_beside_it(task, report):
     charts = task.run("JSON.parse(document.getElementById('charts').textContent)")
-    assert len(charts) == 4 * len(MODELS) + 1
+    assert len(charts) == 4 * len(MODELS)
     for figure in charts:
         place = f"document.getElementById({json.dumps(figure)})"
         assert task.run(f"{place}.querySelector('.sheet').hidden && !{place}.querySelector('.stage').hidden")
@@ -120,7 +120,7 @@ def test_without_a_script_the_pictures_stay(browser, report):
     browser.open(report / "task-puzzles.html", script=False)
     tags = browser.send("DOM.getDocument", depth=-1)["root"]
     sheets = browser.send("DOM.querySelectorAll", nodeId=tags["nodeId"], selector=".sheet img")["nodeIds"]
-    assert len(sheets) == 4 * len(MODELS) + 1
+    assert len(sheets) == 4 * len(MODELS)
     for node in sheets:
         browser.send("DOM.getBoxModel", nodeId=node)  # is an error for what is not shown
     browser.open(report / "index.html")  # with scripts again
@@ -203,8 +203,10 @@ def test_the_scale_is_linear_from_zero_or_logarithmic(task):
 
 
 def test_a_model_and_its_base_are_lines_of_their_titles(browser, report):
-    browser.open(report / "task-wiki.html")
-    chart = "document.getElementById('tiny-chat.figure.base_instruct')"
+    browser.open(report / "task-puzzles.html")
+    browser.run("[...document.querySelectorAll('#tiny-chat a')].find(link => link.hash.includes('tiny-chat/')).click()")
+    browser.wait_for("location.pathname.endsWith('comparisons.html') && document.readyState === 'complete'")
+    chart = "document.getElementById('tiny/tiny-chat/puzzles.figure.side_by_side')"
     names = browser.run(
         f"[...{chart}.querySelector('tbody').querySelectorAll('th')].map(head => head.textContent.trim())"
     )

@@ -29,7 +29,7 @@ def points_beside(root, model, figure):
 def test_a_chart_has_the_numbers_of_its_csv(made):
     root, _ = made
     charts = charts_in(root / "report" / "task-puzzles.html")
-    assert len(charts) == len(MODELS) * len(FIGURES) + 1
+    assert len(charts) == len(MODELS) * len(FIGURES)
     for place, chart in charts.items():
         model, _, figure = place.split(".")
         points = points_beside(root, model, figure)
@@ -74,10 +74,10 @@ def test_single_responses_have_no_interval_and_means_that_are_missing_leave_a_ga
     points = quantity_points(
         curves_of(layer=[0, 1, 2], n=[1, 0, 1], mean=[2.0, none, 3.0], standard_error=none), "nuclear_norm"
     )
-    (curve,) = chart_of("nuclear_norm", points, {})["curves"]
+    (curve,) = chart_of("nuclear_norm", points)["curves"]
     assert curve["value"] == [2.0, None, 3.0]
     assert curve["low"] == curve["high"] == [None] * 3
-    assert chart_of("nuclear_norm", points[:0], {}) is None
+    assert chart_of("nuclear_norm", points[:0]) is None
 
 
 def test_a_scale_is_logarithmic_where_most_values_span_more_than_ten():
@@ -104,8 +104,8 @@ def test_titles_are_text_within_the_script(made):
     _, study = made
     points = quantity_points(curves_of(layer=[0], n=2, mean=[1.0], standard_error=[0.1]), "nuclear_norm")
     assert study["tasks"][0]["title"] == HOSTILE
-    base = points.drop(columns="response").assign(model="base")
-    chart = chart_of("base_instruct", base, {"base": "</script><b>"})
+    one = points.drop(columns="response").assign(side="one")
+    chart = chart_of("side_by_side", one, {"one": "</script><b>"})
     assert chart["curves"][0]["name"] == "</script><b>"
 
 

@@ -130,6 +130,7 @@ def test_without_a_supported_claim_nothing_is_said_of_controls(tmp_path, monkeyp
     page = claims_of(write_claims(tmp_path, ["tiny"], ["wiki"]), study)
     assert page["summary"] == ["As measured, of 1 claim, 1 is refuted (C5)."]
     assert page["by_model"]["headings"] == ["Tiny"]
+    assert [[entry["model"] for entry in part["verdicts"]] for part in page["claims"][0]["evidence"]] == [["Tiny"]] * 2
 
 
 @pytest.mark.parametrize(

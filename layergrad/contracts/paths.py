@@ -37,7 +37,7 @@ CLAIM_NAMES = (*(f"C{number}" for number in range(1, 15)), *(f"B{number}" for nu
 """The claims of the ledger; each has a page in the report."""
 
 FIGURES = ("nuclear_norm", "correct_irrelevant", "sigma1_ratio", "effective_rank")
-"""Figures of ``figures/<model>/<task>/``; each .svg and .png, as is ``base_instruct`` of a model tuned from another."""
+"""Figures of ``figures/<model>/<task>/``; each .svg and .png."""
 
 COMPARISON_FIGURES = ("side_by_side", "ratio")
 """Figures of ``figures/comparisons/<one>/<other>/<task or model>/``; each .svg and .png."""

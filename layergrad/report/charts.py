@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from layergrad.contracts.files import whole_file
-from layergrad.report.points import model_points, quantity_points, response_points, wants_log_scale
+from layergrad.report.points import quantity_points, response_points, wants_log_scale
 from layergrad.report.words import PROJECTIONS, VARIANTS, counted, number
 
 DIGITS = "%.6g"
@@ -55,47 +55,33 @@ ARRANGEMENTS = {
         label="ratio of nuclear norms, other over one",
         reference=1.0,
     ),
-    "base_instruct": Arrangement(("variant",), "{variant}", "projection", "model", ("projection", "variant", "model")),
 }
 TOGGLES = {
     "projection": "Projections",
     "variant": "Variants",
     "response": "Responses",
     "against": "Compared with correct",
-    "model": "Models",
     "side": "Curves",
 }
 WORDS = PROJECTIONS | VARIANTS
 """What readers see for a value of a column; the others stand for themselves."""
 
 
-def add_charts(made: list[dict[str, Any]], tables: dict[str, pd.DataFrame], bases: dict[str, str]) -> None:
-    """Give every figure of the sections its ``points`` and its ``chart``, from the study's statistics by name.
-
-    ``bases`` names, by model, the one it was tuned from, where both are in the study.
-    """
-    titles = {section["model"]["name"]: section["model"]["title"] for section in made}
+def add_charts(made: list[dict[str, Any]], tables: dict[str, pd.DataFrame]) -> None:
+    """Give every figure of the sections its ``points`` and its ``chart``, from the study's statistics by name."""
     for section in made:
-        model = section["model"]["name"]
-        base = bases.get(model)
         for figure in section["figures"]:
-            figure["points"] = points_of(figure["name"], tables, section["task"]["name"], model, base)
-            lines = {"base": titles.get(base, ""), "tuned": titles[model]}
-            figure["chart"] = chart_of(figure["name"], figure["points"], lines)
+            figure["points"] = points_of(figure["name"], tables, section["task"]["name"], section["model"]["name"])
+            figure["chart"] = chart_of(figure["name"], figure["points"])
 
 
-def points_of(figure: str, tables: dict[str, pd.DataFrame], task: str, model: str, base: str | None) -> pd.DataFrame:
+def points_of(figure: str, tables: dict[str, pd.DataFrame], task: str, model: str) -> pd.DataFrame:
     """The points that a figure of one task and model shows, from the study's ``curves`` and paired curves by layer."""
     curves, pairs = (
-        table[(table["task"] == task) & (table["control"] == "none")]
+        table[(table["task"] == task) & (table["model"] == model) & (table["control"] == "none")]
         for table in (tables["curves"], tables["relative_difference_layers"])
     )
-    own = curves[curves["model"] == model]
-    if figure == "base_instruct":
-        return model_points({"base": curves[curves["model"] == base], "tuned": own})
-    if figure == "correct_irrelevant":
-        return response_points(pairs[pairs["model"] == model])
-    return quantity_points(own, figure)
+    return response_points(pairs) if figure == "correct_irrelevant" else quantity_points(curves, figure)
 
 
 def write_points(points: pd.DataFrame, path: str | Path) -> None:
@@ -104,11 +90,14 @@ def write_points(points: pd.DataFrame, path: str | Path) -> None:
         points.to_csv(temporary, index=False, float_format=DIGITS, lineterminator="\n")
 
 
-def chart_of(figure: str, points: pd.DataFrame, titles: dict[str, str]) -> dict[str, Any] | None:
-    """What the script draws of a figure; ``titles`` are those of its lines by name. Nothing where it has no curve."""
+def chart_of(figure: str, points: pd.DataFrame, titles: dict[str, str] | None = None) -> dict[str, Any] | None:
+    """What the script draws of a figure; ``titles`` are those of its lines by name, where they are a study's own.
+
+    Nothing where it has no curve.
+    """
     if points.empty:
         return None
-    arrangement, words = ARRANGEMENTS[figure], WORDS | titles
+    arrangement, words = ARRANGEMENTS[figure], WORDS | (titles or {})
     layers = list(range(int(points["layer"].min()), int(points["layer"].max()) + 1))
     key = [*arrangement.groups, arrangement.panels, arrangement.lines]
     curves = [

@@ -95,16 +95,19 @@ def _matrix(columns: list[tuple[str, list[dict]]], ledger: list[dict]) -> dict[s
 
 
 def _evidence(entries: list[dict], controls: list[dict], study: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Of one claim and each control that it was tested with: the verdicts, and the cells that they stand on."""
+    """Of one claim and each control that it was tested with: the verdicts, and the cells that they stand on.
+
+    The verdict on a study's only model is that of all, and stands there once.
+    """
     models = model_titles(study)
     for control in controls:
         part = _of(entries, control=control["control"])
-        verdicts = [entry | {"model": "all models"} for entry in _of(part, level="overall")]
-        verdicts += [
-            entry | {"model": models.get(entry["model"], entry["model"])} for entry in _of(part, level="model")
-        ]
+        overall = [entry | {"model": "all models"} for entry in _of(part, level="overall")]
+        own = [entry | {"model": models.get(entry["model"], entry["model"])} for entry in _of(part, level="model")]
+        verdicts = own if own and len(models) == 1 else [*overall, *own]
         if verdicts:
-            yield {"control": control, "verdicts": verdicts, **_cells(_of(part, level="cell"), models, study)}
+            cells = _cells(_of(part, level="cell"), models, study)
+            yield {"control": control, "overall": overall, "verdicts": verdicts, **cells}
 
 
 def _cells(part: list[dict], models: dict[str, str], study: dict[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,8 @@ FIGURES = {"side_by_side": ("Both curves", side_points), "ratio": ("Ratio by lay
 def comparisons_of(
     comparisons: Sequence[str | Path], figures: list[str | Path], study: dict[str, Any]
 ) -> list[dict[str, Any]]:
-    """One section a comparison, with its ``sentences`` and its ``figures``, their points and charts.
+    """One section a comparison, with its ``sentences`` and its ``figures``, their points and charts; ``cells`` are the
+    model and the task of both sides.
 
     ``comparisons`` are tables ``<one>/<other>/<on>.parquet``: two models on a task, or two tasks on a model. Of the
     ``figures``, SVG files, theirs are ``comparisons/<one>/<other>/<on>/<figure>.svg``. Raises ``UserError`` if one of
@@ -44,6 +45,7 @@ def _section(path: Path, there: dict[tuple[str, ...], Path], study: dict[str, An
         "title": f"{other} against {one}",
         "on": on,
         "of_models": of_models,
+        "cells": [(side, names[2]) if of_models else (names[2], side) for side in names[:2]],
         "sentences": sentences(table, one, other),
         "figures": _figures(table, ("comparisons", *names), there, {"one": one, "other": other}),
     }

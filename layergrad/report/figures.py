@@ -1,4 +1,4 @@
-"""The figures of one task on one model, or on a model and its base, drawn from mean curves.
+"""The figures of one task on one model, or of two side by side, drawn from mean curves.
 
 The same curves give the same bytes.
 """
@@ -21,7 +21,6 @@ from layergrad.contracts.keys import RESPONSES
 from layergrad.contracts.paths import FIGURES
 from layergrad.contracts.tables import read_table
 from layergrad.report.points import (
-    model_points,
     quantity_points,
     ratio_points,
     response_points,
@@ -68,8 +67,6 @@ LOOKS: dict[str, Look] = {
     "correct": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "irrelevant": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "incorrect": {"color": "#000000", "marker": "^", "linestyle": ":"},
-    "base": {"color": "#56B4E9", "marker": "o", "linestyle": "--"},
-    "tuned": {"color": "#000000", "marker": "s", "linestyle": "-"},
     "one": {"color": "#56B4E9", "marker": "o", "linestyle": "--"},
     "other": {"color": "#000000", "marker": "s", "linestyle": "-"},
     "ratio": {"color": "#0072B2", "marker": "o"},
@@ -86,7 +83,6 @@ TITLES = {
     "effective_rank": "How many directions do gradients have? Effective rank by layer",
     "side_by_side": "Side by side: nuclear norm by layer, correct responses",
     "ratio": "How far apart? Ratio of the nuclear norms by layer, correct responses",
-    "base_instruct": "What has instruction tuning changed? Nuclear norm by layer, correct responses",
 }
 
 
@@ -107,18 +103,6 @@ def draw_figures(
             _save(figure, Path(folder) / name, f"{model_title}  ·  {task_title}")
 
 
-def draw_base_instruct(base: str | Path, tuned: str | Path, folder: str | Path, *, titles: list[str]) -> None:
-    """Draw ``base_instruct`` of one task into ``folder``, as SVG and PNG, from the curves of a model and its base.
-
-    ``titles`` are those of the base, the tuned model and the task.
-    """
-    sides = {"base": base, "tuned": tuned}
-    table = model_points({name: read_table(path).query("control == 'none'") for name, path in sides.items()})
-    with mpl.rc_context(STYLE):
-        figure = _sides(table, "model", {"base": titles[0], "tuned": titles[1]})
-        _save(figure, Path(folder) / "base_instruct", f"{titles[1]}  ·  {titles[2]}")
-
-
 def draw_comparison(comparison: str | Path, folder: str | Path, *, titles: list[str]) -> None:
     """Draw ``side_by_side`` and ``ratio`` of one comparison into ``folder``, as SVG and PNG, from its table.
 
@@ -127,16 +111,16 @@ def draw_comparison(comparison: str | Path, folder: str | Path, *, titles: list[
     table = read_table(comparison)
     one, other, on = titles
     with mpl.rc_context(STYLE):
-        both = _sides(side_points(table), "side", {"one": one, "other": other})
+        both = _sides(side_points(table), {"one": one, "other": other})
         _save(both, Path(folder) / "side_by_side", f"{one}  ·  {other}  ·  {on}")
         _save(_ratios(ratio_points(table)), Path(folder) / "ratio", f"{other}  /  {one}  ·  {on}")
 
 
-def _sides(table: pd.DataFrame, by: str, titles: dict[str, str]) -> Figure:
+def _sides(table: pd.DataFrame, titles: dict[str, str]) -> Figure:
     """Two mean curves on their own scale for each variant, a column a projection; ``titles`` are those of the lines."""
     if table.empty:
         return _message("No correct response was measured on both sides.")
-    figure, grid = _variants(table, by, "nuclear norm")
+    figure, grid = _variants(table, "nuclear norm")
     _legend(figure, grid[:, 0], {name: _plain(title) for name, title in titles.items()})
     return figure
 
@@ -145,16 +129,16 @@ def _ratios(table: pd.DataFrame) -> Figure:
     """Ratios by layer around a line at 1, a row a variant, a column a projection."""
     if table.empty:
         return _message("There is no ratio by layer.")
-    figure, grid = _variants(table, "side", "ratio of nuclear norms")
+    figure, grid = _variants(table, "ratio of nuclear norms")
     for row, (_, part) in zip(grid, table.groupby("variant", sort=False), strict=True):
         _around_one(row, part)
     return figure
 
 
-def _variants(table: pd.DataFrame, by: str, label: str) -> tuple[Figure, np.ndarray]:
-    """A figure with a row of panels on one scale for each variant, a column a projection, a line for each ``by``."""
+def _variants(table: pd.DataFrame, label: str) -> tuple[Figure, np.ndarray]:
+    """A figure with a row of panels on one scale for each variant, a column a projection, a line for each side."""
     rows = list(table.groupby("variant", sort=False))
-    figure, grid = _grid([part for _, part in rows], table["projection"].unique(), by)
+    figure, grid = _grid([part for _, part in rows], table["projection"].unique(), "side")
     for row, (variant, _) in zip(grid, rows, strict=True):
         row[0].set_ylabel(f"{VARIANTS[variant]}:\n{label}")
     return figure, grid

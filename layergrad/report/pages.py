@@ -49,9 +49,8 @@ def write_report(
     tables = {name: read_table(file) for name, file in statistics.items()}
     numbers = _numbers(tables, study)
     audit = pd.concat([read_table(file) for file in audits], ignore_index=True) if audits else None
-    bases = tuned_from(study)
-    made = sections(study, numeric_tables(tables, bases), figures, audit)
-    add_charts(made, tables, bases)
+    made = sections(study, numeric_tables(tables, tuned_from(study)), figures, audit)
+    add_charts(made, tables)
     compared = comparisons_of(comparisons, figures, study)
     ledger = claims_of(claims, study) if claims else None
     warnings = warnings_of(audit, study)
@@ -63,7 +62,7 @@ def write_report(
     pages = [
         ("index.html", "index", index),
         *_claim_pages(ledger),
-        *_task_pages(study, made, warnings),
+        *_task_pages(study, made, warnings, compared),
         *_comparison_pages(compared),
         ("method.html", "method", measured_on(tables, statistics["cells"], study) | verdicts(diagnoses, study)),
     ]
@@ -81,12 +80,17 @@ def _claim_pages(ledger: dict[str, Any] | None) -> list[Page]:
     return [(CLAIMS_PAGE, "claims", ledger), *own]
 
 
-def _task_pages(study: dict[str, Any], made: list[dict[str, Any]], warnings: dict[str, list[str]]) -> list[Page]:
+def _task_pages(
+    study: dict[str, Any],
+    made: list[dict[str, Any]],
+    warnings: dict[str, list[str]],
+    compared: list[dict[str, Any]],
+) -> list[Page]:
     pages: list[Page] = []
     for task in study["tasks"]:
         own = [section for section in made if section["task"] is task]
         context = {"task": task, "sections": own, "warnings": warnings.get(task["name"], []), "charts": _charts(own)}
-        pages.append((task_page(task["name"]), "task", context))
+        pages.append((task_page(task["name"]), "task", context | {"comparisons": compared}))
     return pages
 
 

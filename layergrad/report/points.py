@@ -29,12 +29,6 @@ def response_points(pairs: pd.DataFrame) -> pd.DataFrame:
     return _points(pd.concat(sides, ignore_index=True), ["variant", "against", "response"])
 
 
-def model_points(models: dict[str, pd.DataFrame]) -> pd.DataFrame:
-    """Mean nuclear-norm curves of correct responses, by variant and model; ``models`` are curves by name."""
-    table = pd.concat([curves.assign(model=name) for name, curves in models.items()], ignore_index=True)
-    return _points(table.query("response == 'correct' and quantity == 'nuclear_norm'"), ["variant", "model"])
-
-
 def side_points(comparison: pd.DataFrame) -> pd.DataFrame:
     """Both mean nuclear-norm curves of a comparison, by variant and side, one or other."""
     key = comparison[["variant", "projection", "layer"]]

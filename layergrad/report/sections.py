@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.paths import FIGURES, task_page
+from layergrad.contracts.paths import task_page
 from layergrad.report.words import VARIANTS
 
 FIGURE_TITLES = {
@@ -15,7 +15,6 @@ FIGURE_TITLES = {
     "correct_irrelevant": "Correct against other responses",
     "sigma1_ratio": "Share of the largest singular value",
     "effective_rank": "Effective rank",
-    "base_instruct": "Base against tuned model",
 }
 TABLE_TITLES = {
     "cells": "What was measured",
@@ -36,7 +35,7 @@ def sections(
 ) -> list[dict[str, Any]]:
     """One section a task and model, tasks first, with their ``figures`` and those ``tables`` that have rows of them.
 
-    ``figures`` are SVG files ``<model>/<task>/<figure>.svg``. Raises ``UserError`` if one of ``FIGURES`` is missing.
+    ``figures`` are SVG files ``<model>/<task>/<figure>.svg``. Raises ``UserError`` if one is missing.
     """
     if audit is not None:
         tables = tables | {"audit": audit.drop(columns=["family", "warnings"])}
@@ -57,12 +56,7 @@ def sections(
 
 def _figures(there: dict[tuple[str, ...], Path], model: str, task: str) -> list[dict[str, Any]]:
     """The figures of one model and task."""
-    places = {name: (model, task, f"{name}.svg") for name in FIGURE_TITLES}
-    return [
-        figure_of(there, parts, FIGURE_TITLES[name])
-        for name, parts in places.items()
-        if parts in there or name in FIGURES
-    ]
+    return [figure_of(there, (model, task, f"{name}.svg"), title) for name, title in FIGURE_TITLES.items()]
 
 
 def figure_of(there: dict[tuple[str, ...], Path], parts: tuple[str, ...], title: str) -> dict[str, Any]:

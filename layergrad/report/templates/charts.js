@@ -15,8 +15,6 @@ const LOOKS = {
   correct: { shape: "circle", sign: "●" },
   irrelevant: { shape: "square", sign: "■", dash: [6, 3] },
   incorrect: { shape: "triangle-up", sign: "▲", dash: [2, 2] },
-  base: { shape: "circle", sign: "●", dash: [6, 3] },
-  tuned: { shape: "square", sign: "■" },
   one: { shape: "circle", sign: "●", dash: [6, 3] },
   other: { shape: "square", sign: "■" },
   ratio: { shape: "circle", sign: "●" },
