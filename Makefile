@@ -42,8 +42,8 @@ benchmark: setup
 	$(BIN)/python -m benchmarks docs/benchmark
 
 schema: setup
-	$(BIN)/python -m layergrad.contracts.schemas config/schema
-	$(BIN)/python -m layergrad.contracts.reference docs/configuration.md
+	$(BIN)/python -m layergrad.contracts.config.schemas config/schema
+	$(BIN)/python -m layergrad.contracts.config.reference docs/configuration.md
 
 lint: setup
 	$(BIN)/ruff check .

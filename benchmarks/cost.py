@@ -16,10 +16,10 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.summary import CASE, medians
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.estimate import job_minutes, job_tokens, responses
 from layergrad.contracts.files import whole_file, write_text
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import GRADIENTS, SIMILARITY, write_table
 from layergrad.report.tables import markdown
 from layergrad.report.words import number

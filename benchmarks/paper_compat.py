@@ -12,7 +12,7 @@ import pandas as pd
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.gradients.measure import Measurer
 from layergrad.models.load import load_model, load_tokenizer
 from layergrad.models.prepare import prepare_model, read_card

@@ -12,9 +12,9 @@ from benchmarks.cases import WIDE, Case, evenly, nearest, random_sample, study_s
 from benchmarks.memory import peak_memory
 from benchmarks.procedures import NAMES, procedures
 from benchmarks.timing import throughput, time_rounds
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.paths import StudyPaths
 from layergrad.contracts.progress import meter
-from layergrad.contracts.study_files import load_study
 from layergrad.gradients.loading import default_batch_tokens
 from layergrad.gradients.measure import Measurer
 from layergrad.gradients.settings import Settings

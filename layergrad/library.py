@@ -8,8 +8,8 @@ import pandas as pd
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.modules import Modules
 from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.batches import batch_table, measure_batch, plan_batches
 from layergrad.gradients.capture import Factors, captured_factors

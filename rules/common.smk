@@ -11,7 +11,7 @@ from layergrad.contracts.errors import UserError
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.runs import begin_run, check_run
 from layergrad.contracts.sources import MIRROR
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.paths import (
     ASSETS,
     CLAIM_NAMES,

@@ -9,10 +9,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.sources import MIRROR
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import SAMPLES, read_table, write_table
 from layergrad.data.build import build_task
 from layergrad.data.sources import fetch_sources

@@ -13,8 +13,8 @@ from transformers import PreTrainedTokenizerFast
 
 from layergrad.audit.responses import Reading
 from layergrad.audit.table import audit
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.sources import MIRROR, fetch
-from layergrad.contracts.study_files import load_study
 from layergrad.data.build import build_task
 from layergrad.data.sources import fetch_sources
 from layergrad.models.load import ModelOrigin, load_tokenizer

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from synthetic_paper import keys_of, write_paper
 
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.tables import read_table
 
 STUDY = load_study(Path(__file__).parents[1] / "config/paper.yaml")

@@ -15,7 +15,7 @@ from local_server import Quiet, serving
 from row_files import write_rows
 
 from layergrad.cli import main
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.models.tokens import encode
 

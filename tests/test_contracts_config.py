@@ -7,9 +7,9 @@ import pytest
 import yaml
 
 from layergrad.contracts import estimate
+from layergrad.contracts.config.load import load_study
+from layergrad.contracts.config.options import OPTIONS, Reader
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import OPTIONS, Reader
-from layergrad.contracts.study_files import load_study
 from layergrad.data.readers import READERS
 
 

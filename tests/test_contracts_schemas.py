@@ -9,14 +9,14 @@ import pytest
 import yaml
 from pydantic import ValidationError
 
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.reference import reference
+from layergrad.contracts.config.schemas import schemas
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
-from layergrad.contracts.reference import reference
-from layergrad.contracts.schemas import schemas
-from layergrad.contracts.study_files import load_study
 
 CONFIG = Path(__file__).parents[1] / "config"
 FILES = {

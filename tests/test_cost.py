@@ -6,8 +6,8 @@ import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from benchmarks.cost import MEASURED, SHAPES, bytes_a_row, job_table, makespan, scaling, shape_of
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.estimate import job_minutes, job_seconds, task_tokens
-from layergrad.contracts.study_files import load_study
 
 
 @pytest.fixture(scope="module")

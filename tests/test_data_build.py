@@ -9,11 +9,11 @@ import pytest
 from snakemake.iocontainers import InputFiles, OutputFiles
 
 from layergrad.contracts import tables
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
 from layergrad.contracts.keys import sample_id
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_facts, read_table, write_table
 from layergrad.data.build import build_task
 from layergrad.data.select import select

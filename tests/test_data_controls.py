@@ -8,9 +8,9 @@ import pytest
 from test_data_build import SAMPLES, TEMPLATES, VARIANTS, make_row, make_task
 
 from layergrad.contracts import estimate
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import CONTROLS
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import SAMPLES as SCHEMA
 from layergrad.contracts.tables import write_table
 from layergrad.data.build import build_task

@@ -12,9 +12,9 @@ import yaml
 from conftest import ROOT
 
 from layergrad.contracts import tables
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_json
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_facts, write_table
 from layergrad.data.build import build_task
 from layergrad.data.filters import boxed, sentence, without

@@ -11,9 +11,9 @@ from xml.sax.saxutils import escape
 import pandas as pd
 import pytest
 
+from layergrad.contracts.config.options import ChampOptions, GsmSymbolicOptions, RowsOptions, WikipediaOptions
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import file_sha256
-from layergrad.contracts.options import ChampOptions, GsmSymbolicOptions, RowsOptions, WikipediaOptions
 from layergrad.data.readers import champ, gsm_symbolic, rows, wikipedia
 from layergrad.data.wikitext import plain_text
 

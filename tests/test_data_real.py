@@ -7,7 +7,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.pre_tokenizers import Whitespace
 
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.data.build import build_task, token_counter
 from layergrad.data.readers import read_rows
 from layergrad.data.sources import fetch_sources, fetched_files

@@ -19,8 +19,8 @@ from released_files import line
 from snakemake.cli import get_argument_parser
 
 from layergrad.cli import _parser
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.files import write_text
-from layergrad.contracts.study_files import load_study
 from layergrad.released.layout import files
 
 LANGUAGES = {"sh", "text", "yaml", "jinja", "json", "python"}

@@ -5,9 +5,9 @@ import pytest
 import torch
 from oracle import dense_gradients
 
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.keys import KEYS
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.gradients.extract import encode_samples, extract
 from layergrad.gradients.settings import Settings

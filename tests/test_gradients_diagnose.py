@@ -9,8 +9,8 @@ from architectures import EXPERTS, make
 from test_workflow import Project
 
 from layergrad.cli import main
-from layergrad.contracts.modules import Modules
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
+from layergrad.contracts.config.modules import Modules
 from layergrad.gradients import measure, spectrum
 from layergrad.gradients.capture import Factors
 from layergrad.gradients.diagnose import Diagnosis, built_in_samples, examine

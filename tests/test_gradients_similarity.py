@@ -10,7 +10,7 @@ from oracle import dense_gradients
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.cli import main
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.gradients.capture import Factors
 from layergrad.gradients.measure import Measurer

@@ -15,8 +15,8 @@ from pydantic import ValidationError
 from torch import nn
 from transformers import AutoConfig, AutoModelForCausalLM, LlamaConfig, PreTrainedModel
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.modules import Modules
 from layergrad.models.projections import find_projections, fused_rows, module_names
 from layergrad.models.registry import ARCHITECTURES
 

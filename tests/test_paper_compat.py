@@ -8,8 +8,8 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from benchmarks.paper_compat import GEMMA_TEMPLATE
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.sources import fetch
-from layergrad.contracts.study_files import load_study
 from layergrad.models.load import ModelOrigin, load_tokenizer
 from layergrad.models.tokens import encode
 

@@ -5,9 +5,9 @@ import json
 import pytest
 from conftest import ROOT
 
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.keys import sample_id
 from layergrad.contracts.sources import MIRROR
-from layergrad.contracts.study_files import load_study
 from layergrad.data.build import build_task
 from layergrad.data.sources import fetch_sources
 

@@ -10,7 +10,7 @@ import torch
 from conftest import ROOT
 from transformers import AutoConfig, AutoModelForCausalLM
 
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.models.load import resolve_attention
 from layergrad.models.memory import needed_bytes
 from layergrad.models.projections import find_projections

@@ -9,7 +9,7 @@ from oracle import dense_gradients, dense_statistics
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from layergrad.cli import main
-from layergrad.contracts.study_files import load_study
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.tables import read_table
 from layergrad.gradients.measure import Measurer
 from layergrad.models.load import ModelOrigin, load_model, load_tokenizer

@@ -22,8 +22,8 @@ from released_files import (
 from test_paper_data import file_of
 
 from layergrad.cli import main
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.keys import sample_id
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_table
 from layergrad.gradients.extract import extract
 from layergrad.gradients.settings import Settings

@@ -20,8 +20,8 @@ from released_files import (
 )
 
 from layergrad.cli import main
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.study_files import load_study
 from layergrad.contracts.tables import GRADIENTS, MEASURED_SAMPLES, read_table, write_table
 from layergrad.released.importing import import_released
 from layergrad.released.layout import files, present

@@ -13,10 +13,10 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from layergrad.contracts.config.load import load_modules, load_study
+from layergrad.contracts.config.options import RowsOptions
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import RowsOptions
-from layergrad.contracts.study_files import load_modules, load_study
 from layergrad.data.readers import rows
 from layergrad.data.user_data import read_user_data
 

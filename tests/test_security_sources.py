@@ -19,13 +19,13 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from layergrad.contracts import sources
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.options import RowsOptions
 from layergrad.contracts.config.sources import JoinSource, PypiSource, Source, UrlSource
 from layergrad.contracts.config.tasks import TaskName, TemplateName
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import RowsOptions
-from layergrad.contracts.study_files import load_study
 from layergrad.data.readers import rows
 from layergrad.data.readers.wikipedia import plain_articles
 

@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
 from layergrad.cli import main
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.jobs import rule
 from layergrad.contracts.provenance import note_run
 from layergrad.contracts.secrets import without_secrets
-from layergrad.contracts.study_files import load_study
 from layergrad.report.tables import latex, markdown
 
 ROOT = Path(__file__).parents[1]

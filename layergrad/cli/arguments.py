@@ -35,7 +35,7 @@ def add_model(parser: argparse.ArgumentParser) -> None:
 
 def model_settings(options: argparse.Namespace) -> dict[str, Any]:
     """What the options of ``add_model`` ask for, with all cores."""
-    from layergrad.contracts.study_files import load_modules
+    from layergrad.contracts.config.load import load_modules
 
     return {
         "dtype": options.dtype,

@@ -22,7 +22,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from layergrad.contracts.config.load import load_study
     from layergrad.contracts.estimate import describe
-    from layergrad.contracts.study_files import load_study
 
     print(describe(load_study(Path(options.study)), options.cores))

@@ -25,7 +25,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from layergrad.contracts.study_files import load_study
+    from layergrad.contracts.config.load import load_study
     from layergrad.released.exporting import export_released
     from layergrad.released.layout import files
 

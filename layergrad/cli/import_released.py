@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 def _run(options: argparse.Namespace) -> None:
     check_prefix(options.out)
 
-    from layergrad.contracts.study_files import load_study
+    from layergrad.contracts.config.load import load_study
     from layergrad.contracts.tables import read_table
     from layergrad.released.importing import import_released
     from layergrad.released.layout import files, folder_of

@@ -7,10 +7,10 @@ from typing import Any
 import jinja2
 import yaml
 
+from layergrad.contracts.config.load import load_study
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_text, write_text
-from layergrad.contracts.study_files import load_study
 
 FOLDER = Path("config")
 

@@ -8,8 +8,8 @@ from layergrad.contracts.files import text_sha256
 
 _PACKAGE = Path(__file__).parents[1]
 MEASUREMENT = (
+    "contracts/config/modules.py",
     "contracts/keys.py",
-    "contracts/modules.py",
     "contracts/tables.py",
     "gradients/backlog.py",
     "gradients/batches.py",

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from transformers import PreTrainedModel
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.modules import Modules
 from layergrad.gradients.backlog import Backlog, Workers
 from layergrad.gradients.capture import Factors, captured_factors
 from layergrad.gradients.loss import response_losses

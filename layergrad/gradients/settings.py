@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from layergrad.contracts.modules import Modules
-from layergrad.contracts.strict import Strict
+from layergrad.contracts.config.modules import Modules
+from layergrad.contracts.config.strict import Strict
 
 
 class Settings(Strict):

@@ -135,16 +135,8 @@ def rank_statistics(spectrum: Spectrum, rank_bound: int, full_rank: int) -> dict
 
 def _rows_with_gradient(ys: list[Tensor]) -> slice:
     """From the first row to the last in which any Y has an entry that is not zero."""
-    rows = torch.stack([_nonzero_rows(y) for y in ys]).any(0).nonzero()
+    rows = torch.stack([y.abs().amax(1) for y in ys]).any(0).nonzero()
     return slice(int(rows[0]), int(rows[-1]) + 1) if len(rows) else slice(0)
-
-
-def _nonzero_rows(y: Tensor) -> Tensor:
-    """Which rows have an entry that is not zero. Most show it in the first column, and only the others are searched."""
-    nonzero = y[:, 0] != 0
-    doubtful = (~nonzero).nonzero().squeeze(1)
-    nonzero[doubtful] = (y[doubtful] != 0).any(1)
-    return nonzero
 
 
 def _at_least_float32(factor: Tensor) -> Tensor:

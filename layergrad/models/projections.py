@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from transformers import PretrainedConfig, PreTrainedModel
 from transformers.pytorch_utils import Conv1D
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.modules import Modules
 from layergrad.models.refusals import cannot_be_mapped, refuse_experts, refuse_missing
 from layergrad.models.registry import find_layers, known_modules
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 from torch import nn
 from transformers import PretrainedConfig, PreTrainedModel
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.modules import Modules
 
 _DENSE = {"up": "mlp.dense_h_to_4h", "down": "mlp.dense_4h_to_h"}
 _GPT2 = Modules(qkv="attn.c_attn", layout="blocks", o="attn.c_proj", up="mlp.c_fc", down="mlp.c_proj")

@@ -4,10 +4,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.config.names import SafeName
 from layergrad.contracts.config.sources import Source
-from layergrad.contracts.modules import Modules
-from layergrad.contracts.strict import PositiveInt, Seed, Strict
+from layergrad.contracts.config.strict import PositiveInt, Seed, Strict
 
 Layer = Annotated[int, Field(ge=0)]
 

@@ -4,10 +4,10 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from layergrad.contracts.config.mistakes import SOURCE_TAGS
 from layergrad.contracts.config.names import LocalPath, SafeName
-from layergrad.contracts.mistakes import SOURCE_TAGS
+from layergrad.contracts.config.strict import Strict
 from layergrad.contracts.secrets import without_secrets
-from layergrad.contracts.strict import Strict
 
 _OUT = r"/\\:\x00-\x1f\x7f"
 _PART = rf"[^.{_OUT}][^{_OUT}]*"

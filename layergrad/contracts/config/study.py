@@ -8,10 +8,10 @@ from pydantic import Field, model_validator
 from layergrad.contracts.config.comparisons import Comparison, Pair, check_pairs, comparisons_of
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import LocalPath, SafeName
+from layergrad.contracts.config.strict import PositiveInt, Seed, Strict, StrictPositiveInt
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import read_text
 from layergrad.contracts.keys import Control
-from layergrad.contracts.strict import PositiveInt, Seed, Strict, StrictPositiveInt
 
 
 class Gradients(Strict):

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag, ValidationError, model_validator
 
+from layergrad.contracts.config.mistakes import ORIGIN_TAGS, told
 from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.options import OPTIONS, Reader
 from layergrad.contracts.config.sources import Source
+from layergrad.contracts.config.strict import PositiveInt, Strict, StrictPositiveInt
 from layergrad.contracts.keys import Family, Variant
-from layergrad.contracts.mistakes import ORIGIN_TAGS, told
-from layergrad.contracts.options import OPTIONS, Reader
-from layergrad.contracts.strict import PositiveInt, Strict, StrictPositiveInt
 
 TaskName = Annotated[
     str,

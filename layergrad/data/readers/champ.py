@@ -6,8 +6,8 @@ from typing import Any
 
 import datasets
 
+from layergrad.contracts.config.options import ChampOptions
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import ChampOptions
 from layergrad.data.readers.files import load_json, named
 
 

@@ -15,8 +15,8 @@ from typing import Any
 
 import datasets
 
+from layergrad.contracts.config.options import GsmSymbolicOptions
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import GsmSymbolicOptions
 from layergrad.data import sentences
 from layergrad.data.readers.files import named
 

@@ -7,8 +7,8 @@ from typing import Any
 import datasets
 import pandas as pd
 
+from layergrad.contracts.config.options import PairsOptions
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import PairsOptions
 from layergrad.data.readers.rows import field_names, fields_of, parse
 
 TURNS = "messages"

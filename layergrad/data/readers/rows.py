@@ -13,8 +13,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from layergrad.contracts.config.options import RowsOptions
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import RowsOptions
 from layergrad.data.readers.files import load_json
 
 Rows: TypeAlias = pa.Table | list[dict[str, Any]]

@@ -9,8 +9,8 @@ import datasets
 import numpy as np
 from scipy.optimize import linear_sum_assignment
 
+from layergrad.contracts.config.options import WikipediaOptions
 from layergrad.contracts.errors import UserError
-from layergrad.contracts.options import WikipediaOptions
 from layergrad.data import sentences
 from layergrad.data.readers.files import load_json, named
 from layergrad.data.wikitext import plain_text

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from layergrad.contracts.strict import PositiveInt, Strict
+from layergrad.contracts.config.strict import PositiveInt, Strict
 
 
 class RowsOptions(Strict):

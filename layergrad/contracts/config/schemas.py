@@ -11,11 +11,11 @@ from pydantic import Field, create_model
 
 from layergrad.contracts.config.models import ModelSpec
 from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.options import OPTIONS, Reader
+from layergrad.contracts.config.strict import Strict
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.files import write_json
-from layergrad.contracts.options import OPTIONS, Reader
-from layergrad.contracts.strict import Strict
 
 _STUDY_FILE = create_model(
     "_StudyFile",

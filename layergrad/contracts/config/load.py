@@ -7,15 +7,15 @@ import jinja2
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
+from layergrad.contracts.config.mistakes import told
 from layergrad.contracts.config.models import ModelSpec
+from layergrad.contracts.config.modules import Modules
 from layergrad.contracts.config.names import SafeName
+from layergrad.contracts.config.strict import Strict
 from layergrad.contracts.config.study import Study
 from layergrad.contracts.config.tasks import TaskSpec
 from layergrad.contracts.errors import UserError
 from layergrad.contracts.files import read_text
-from layergrad.contracts.mistakes import told
-from layergrad.contracts.modules import Modules
-from layergrad.contracts.strict import Strict
 
 
 def load_study(path: str | Path, overrides: dict[str, Any] | None = None) -> Study:

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
-from layergrad.contracts.strict import Strict
+from layergrad.contracts.config.strict import Strict
 
 ModulePath = Annotated[str, Field(pattern=r"^\w+(\.\w+)*$", description="names joined by dots")]
 

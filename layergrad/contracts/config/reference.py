@@ -7,9 +7,9 @@ import json
 import sys
 from typing import Any
 
+from layergrad.contracts.config.options import OPTIONS
+from layergrad.contracts.config.schemas import schemas
 from layergrad.contracts.files import write_text
-from layergrad.contracts.options import OPTIONS
-from layergrad.contracts.schemas import schemas
 
 _HEAD = """\
 # Configuration
