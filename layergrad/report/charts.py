@@ -52,7 +52,7 @@ ARRANGEMENTS = {
     "side_by_side": Arrangement(("variant",), "{variant}", "projection", "side", ("projection", "variant", "side")),
     "ratio": Arrangement(
         *(("variant",), "{variant}", "projection", "side", ("projection", "variant")),
-        label="ratio of nuclear norms, other over one",
+        label="ratio of nuclear norms, second over first",
         reference=1.0,
     ),
 }
