@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import PreTrainedModel
 
-from layergrad.gradients.measure import Measurer
+from layergrad.gradients.backlog import Workers
+from layergrad.gradients.measure import Measurement, Measurer
 from layergrad.models.tokens import EncodedResponse
 
 NAMES = {
@@ -52,16 +53,37 @@ class PaperResult:
     svd_seconds: float
 
 
+@dataclass(frozen=True)
+class LayergradResult:
+    """What layergrad measures of the sample, and the time that its threads were at the factors for it."""
+
+    measurement: Measurement
+    svd_seconds: float
+
+
+class TimedWorkers(Workers):
+    """Workers that count the seconds (wall clock) in which they work."""
+
+    def __init__(self, threads: int) -> None:
+        super().__init__(threads)
+        self.seconds = 0.0
+
+    def run(self, work: Callable, jobs: list) -> None:
+        """Do all jobs, on the clock."""
+        began = time.perf_counter()
+        super().run(work, jobs)
+        self.seconds += time.perf_counter() - began
+
+
 def procedures(model: PreTrainedModel) -> dict[str, Procedure]:
     """Each of ``NAMES`` on a model that is frozen and in evaluation mode."""
     attention = {name: w for name, w in model.named_parameters() if w.ndim == 2 and ".self_attn." in name}
-    without, with_extremes = Measurer(model, extremes=False), Measurer(model, extremes=True)
     return {
         "a": Procedure(partial(paper_procedure, model, attention), list(attention.values())),
         "b": Procedure(partial(fine_tuning_step, model), list(model.parameters())),
         "c": Procedure(partial(floor, model), []),
-        "d": Procedure(lambda encoded: without.measure([encoded]), []),
-        "e": Procedure(lambda encoded: with_extremes.measure([encoded]), []),
+        "d": Procedure(partial(layergrad, *_on_the_clock(model, extremes=False)), []),
+        "e": Procedure(partial(layergrad, *_on_the_clock(model, extremes=True)), []),
     }
 
 
@@ -102,6 +124,19 @@ def floor(model: PreTrainedModel, encoded: EncodedResponse) -> float:
     loss = functional.cross_entropy(logits, ids[0, predict + 1])
     loss.backward()
     return loss.item()
+
+
+def layergrad(measurer: Measurer, workers: TimedWorkers, encoded: EncodedResponse) -> LayergradResult:
+    """The loss and the spectra of all projections, as a gradient job measures them."""
+    workers.seconds = 0.0
+    [measurement] = measurer.measure([encoded])
+    return LayergradResult(measurement, workers.seconds)
+
+
+def _on_the_clock(model: PreTrainedModel, extremes: bool) -> tuple[Measurer, TimedWorkers]:
+    measurer = Measurer(model, extremes)
+    measurer.workers = workers = TimedWorkers(measurer.workers.threads)
+    return measurer, workers
 
 
 def _loss(model: PreTrainedModel, encoded: EncodedResponse) -> Tensor:

@@ -12,13 +12,19 @@ from layergrad.report.tables import markdown
 from layergrad.report.words import NONE, number
 
 WORDS = NAMES | {"d - c": "spectra: (d) - (c) of one round", "e - d": "extreme entries: (e) - (d) of one round"}
+INSIDE = {
+    "a": "the dense SVDs inside (a)",
+    "d": "the spectra inside (d)",
+    "e": "the spectra and extreme entries inside (e)",
+}
 _METHOD = """\
 Times are medians with quartiles. The procedures take turns, a b c d e on one sample after another and then again, so
 that whatever else the machine does meets all of them; a first round is thrown away. Clearing gradients is not counted.
-Spectra and extreme entries are medians of the differences within a round. Peak memory is that of a process of its own,
-beyond what it held once the model was loaded; for layergrad it returns large free blocks at once, as every gradient job
-does. Batches are those of the gradient job. Every single measurement is in
-`benchmark.csv`. On Llama-3-8B's width the paper's procedure takes so long that it is repeated less often; the floor and
+Spectra and extreme entries are medians of the differences within a round. On their own clock, like the dense SVDs, the
+spectra are the time in which threads are at the captured factors: without what capturing costs, and without the noise
+of two long times whose difference is short. Peak memory is that of a process of its own, beyond what it held once the
+model was loaded; for layergrad it returns large free blocks at once, as every gradient job does. Batches are those of
+the gradient job. Every single measurement is in `benchmark.csv`. On Llama-3-8B's width the paper's procedure takes so long that it is repeated less often; the floor and
 layergrad on the short sample are repeated more often, since little lies between them.
 """
 
@@ -80,5 +86,5 @@ def _order(part: pd.DataFrame, column: pd.Series) -> dict[str, int]:
 
 def _procedure(key: str, quantity: str) -> str:
     if quantity == "svd_seconds":
-        return "the dense SVDs inside (a)"
+        return INSIDE[key]
     return f"({key}) {WORDS[key]}" if key in NAMES else WORDS.get(key, key)

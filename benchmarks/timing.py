@@ -5,7 +5,7 @@ import time
 from typing import Any
 
 from benchmarks.cases import Case
-from benchmarks.procedures import PaperResult, Procedure
+from benchmarks.procedures import LayergradResult, PaperResult, Procedure
 from layergrad.contracts.progress import Meter
 from layergrad.gradients.batches import plan_batches
 from layergrad.gradients.measure import Measurer
@@ -32,7 +32,7 @@ def time_rounds(
                 elif 0 < repeat <= repeats[key]:
                     seconds, result = time_once(procedure, case.encoded)
                     rows.append(case.row(key, "seconds", repeat, seconds))
-                    if isinstance(result, PaperResult):
+                    if isinstance(result, PaperResult | LayergradResult):
                         rows.append(case.row(key, "svd_seconds", repeat, result.svd_seconds))
                     progress.advance(len(case.encoded.ids))
     return rows
