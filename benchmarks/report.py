@@ -24,8 +24,9 @@ Spectra and extreme entries are medians of the differences within a round. On th
 spectra are the time in which threads are at the captured factors: without what capturing costs, and without the noise
 of two long times whose difference is short. Peak memory is that of a process of its own, beyond what it held once the
 model was loaded; for layergrad it returns large free blocks at once, as every gradient job does. Batches are those of
-the gradient job. Every single measurement is in `benchmark.csv`. On Llama-3-8B's width the paper's procedure takes so long that it is repeated less often; the floor and
-layergrad on the short sample are repeated more often, since little lies between them.
+the gradient job. Every single measurement is in `benchmark.csv`. On Llama-3-8B's width the paper's procedure takes so
+long that it is repeated less often; the floor and layergrad on the short sample are repeated more often, since little
+lies between them.
 """
 
 
