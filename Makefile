@@ -55,7 +55,8 @@ types: setup
 	$(BIN)/mypy
 
 test: lint types
-	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow"
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest -m "not slow" --numprocesses auto --maxprocesses 4 \
+	  --dist loadfile --no-loadscope-reorder
 
 test-all: lint types
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m pytest

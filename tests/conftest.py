@@ -24,6 +24,15 @@ TINY = {
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
+def pytest_collection_modifyitems(items):
+    """What takes longest first, so that workers side by side end together: the workflow on one of them, and meanwhile
+    all tests of the report on another, which makes it once."""
+    first = ("test_workflow", "test_report")
+    items.sort(
+        key=lambda item: next((i for i, name in enumerate(first) if item.path.name.startswith(name)), len(first))
+    )
+
+
 @pytest.fixture(scope="session")
 def root():
     """The project's folder."""
