@@ -3,7 +3,7 @@
 # make pull    the results of this commit, from DVC's remote             make push   results to it (docs/dvc.md)
 # make types   type errors, by mypy
 # make schema  config/schema and docs/configuration.md anew, after a change of what a YAML file may say
-# make benchmark   what the measurement costs, into docs/benchmark (about 25 minutes on two cores, on a quiet machine)
+# make benchmark   what the measurement costs, into docs/benchmark (25 to 40 minutes on two quiet cores)
 PYTHON ?= python3
 TORCH  := $(shell grep -o "torch==[0-9.]*" pyproject.toml)
 BIN    := .venv/bin

@@ -25,12 +25,9 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 
 def pytest_collection_modifyitems(items):
-    """What takes longest first, so that workers side by side end together: the workflow on one of them, and meanwhile
-    all tests of the report on another, which makes it once."""
-    first = ("test_workflow", "test_report")
-    items.sort(
-        key=lambda item: next((i for i, name in enumerate(first) if item.path.name.startswith(name)), len(first))
-    )
+    """What takes longest first, so that two workers end together: the workflow on one, and meanwhile all tests of the
+    report on the other, which makes it once."""
+    items.sort(key=lambda item: [not item.path.name.startswith(name) for name in ("test_workflow", "test_report")])
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ CLUSTER = "needs a cluster and GPUs; tests/test_slurm.py runs the miniature stud
 NOT_RUN = {
     "make test": (None, "is the everyday part of this suite; continuous integration runs it on a clean clone"),
     "make test-all": (None, "is this suite"),
-    "make benchmark": (None, "takes 25 minutes on a quiet machine; tests/test_benchmark.py runs its parts"),
+    "make benchmark": (None, "takes 25 to 40 minutes on a quiet machine; tests/test_benchmark.py runs its parts"),
     "snakemake --cores all --configfile config/controls.yaml": (
         "snakemake -n --configfile config/controls.yaml",
         "takes an hour and a half; tests/test_gradients_controls.py measures every control",

@@ -296,7 +296,7 @@ class Nameless(PreTrainedModel):
 
 def test_a_model_that_names_no_token_embedding_has_its_lists_told():
     model = Nameless(LlamaConfig(num_hidden_layers=1))
-    with pytest.raises(NotImplementedError):
+    with pytest.raises(NotImplementedError):  # else this model is not one of those, and proves nothing
         model.get_input_embeddings()
     with pytest.raises(UserError, match=r"is no single list of layers; name one .*its lists are: tables, blocks"):
         find_projections(model)
